@@ -1,0 +1,1 @@
+"""The order of the data in SGD: what sampling without replacement buys, and what it cannot."""

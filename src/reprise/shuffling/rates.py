@@ -1,0 +1,261 @@
+"""Step sizes, exact errors where they are known, and the fit of a rate to measured ones."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from reprise.shuffling.orders import OrderName
+
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class RateFit:
+    """Least-squares fit of ``log(err) = intercept + slope * log(x)``.
+
+    Attributes
+    ----------
+    slope, intercept : float
+        Of the straight line in natural logarithms (slope: the exponent, dimensionless).
+    low, high : float
+        95% interval of the slope over bootstrap resamples of the runs; NaN without runs.
+    r2 : float
+        Share of the variance of ``log(err)`` that the line explains.
+    """
+
+    slope: float
+    intercept: float
+    low: float
+    high: float
+    r2: float
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """``(low, high)``."""
+        return self.low, self.high
+
+
+def log_step_size(n: int, K: int, factor: float = 1.0, mu: float = 1.0) -> float:
+    """Step ``factor * log(nK) / (mu n K)``, constant over a run of K epochs.
+
+    Parameters
+    ----------
+    n, K : int
+        Components and epochs, ``n K >= 2``.
+    factor : float
+        c > 0; 4 in the authors' scripts.
+    mu : float
+        Strong convexity, positive.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If a parameter is outside its range.
+    """
+    for name, value in (("n", n), ("K", K)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    if n * K < 2:
+        raise ValueError(f"n * K must be at least 2, got {n * K}")
+    for name, value in (("factor", factor), ("mu", mu)):
+        if not (math.isfinite(value) and value > 0):
+            raise ValueError(f"{name} must be positive and finite, got {value}")
+    return factor * math.log(n * K) / (mu * n * K)
+
+
+def fit_rate(
+    x: ArrayLike,
+    err: ArrayLike,
+    *,
+    log_power: float = 0.0,
+    log_argument: ArrayLike | None = None,
+    runs: ArrayLike | None = None,
+    rng: np.random.Generator | None = None,
+) -> RateFit:
+    """Fit the exponent of ``err ~ x^slope``, by least squares on logarithms.
+
+    Parameters
+    ----------
+    x : array_like, shape (points,)
+        Positive, at least 3 distinct values.
+    err : array_like, shape (points,)
+        Positive errors.
+    log_power : float
+        p: divide ``err`` by ``log(log_argument)^p`` first.
+    log_argument : array_like, shape (points,), optional
+        Argument of that logarithm, above 1; ``x`` by default.
+    runs : array_like, shape (points, runs), optional
+        Errors of single runs, whose means are ``err``. With them the slope gets an interval:
+        the 2.5% and 97.5% quantiles over 1000 bootstrap resamples of the runs at each point.
+    rng : numpy.random.Generator, optional
+        Required with ``runs``.
+
+    Returns
+    -------
+    RateFit
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, an entry is not positive and finite, fewer than 3 values of x differ,
+        or ``rng`` is missing.
+    """
+    x = _positive("x", x)
+    err = _positive("err", err)
+    if x.shape != err.shape or x.ndim != 1:
+        raise ValueError(f"x and err must have one shape (points,), got {x.shape} and {err.shape}")
+    if len(np.unique(x)) < 3:
+        raise ValueError(f"x must hold at least 3 distinct values, got {np.unique(x).tolist()}")
+    correction = np.zeros_like(x)
+    if log_power:
+        argument = x if log_argument is None else _positive("log_argument", log_argument)
+        if argument.shape != x.shape or argument.min() <= 1:
+            raise ValueError(
+                f"log_argument must have shape {x.shape} and exceed 1, got {argument.tolist()[:5]}"
+            )
+        correction = log_power * np.log(np.log(argument))
+    u = np.log(x) - np.log(x).mean()
+    y = np.log(err) - correction
+    slope = float(u @ y / (u @ u))
+    intercept = float(y.mean() - slope * np.log(x).mean())
+    total = float(((y - y.mean()) ** 2).sum())
+    residual = float(((y - intercept - slope * np.log(x)) ** 2).sum())
+    r2 = 1.0 - residual / total if total > 0 else 1.0
+    low = high = math.nan
+    if runs is not None:
+        means = bootstrap_means(runs, rng=rng)  # (RESAMPLES, points)
+        if means.shape[1] != len(x):
+            raise ValueError(
+                f"runs must have one row a point, got {means.shape[1]} rows for {len(x)} points"
+            )
+        slopes = (np.log(_positive("runs", means)) - correction) @ u / (u @ u)
+        low, high = (float(q) for q in np.quantile(slopes, (0.025, 0.975)))
+    return RateFit(slope, intercept, low, high, r2)
+
+
+def bootstrap_means(
+    runs: ArrayLike, *, rng: np.random.Generator | None, resamples: int = RESAMPLES
+) -> NDArray[np.float64]:
+    """Means over bootstrap resamples of the runs, drawn independently at each point.
+
+    More than 1000 runs are first averaged in at most 1000 batches of equal size (one run more or
+    less), which keeps the work bounded and the law of the mean, to first order.
+
+    Parameters
+    ----------
+    runs : array_like, shape (points, runs)
+        At least 2 runs a point.
+    rng : numpy.random.Generator
+    resamples : int
+
+    Returns
+    -------
+    ndarray of float64, shape (resamples, points)
+
+    Raises
+    ------
+    ValueError
+        If ``runs`` has another shape or ``rng`` is missing.
+    """
+    runs = np.asarray(runs, dtype=np.float64)
+    if runs.ndim != 2 or runs.shape[1] < 2:
+        raise ValueError(f"runs must have shape (points, at least 2), got {runs.shape}")
+    if rng is None:
+        raise ValueError("rng must be a numpy.random.Generator where runs are resampled, got None")
+    points, count = runs.shape
+    sizes = np.ones(count)
+    if count > 1000:
+        starts = np.linspace(0, count, 1000, endpoint=False).astype(np.int64)
+        runs = np.add.reduceat(runs, starts, axis=1)
+        sizes = np.diff(np.append(starts, count)).astype(np.float64)
+        count = 1000
+    out = np.empty((resamples, points))
+    for p in range(points):
+        picks = rng.integers(count, size=(resamples, count))
+        out[:, p] = runs[p][picks].sum(axis=1) / sizes[picks].sum(axis=1)
+    return out
+
+
+def mean_estimation_error(
+    n: int,
+    K: int,
+    step_size: float,
+    sum_squares: float,
+    initial_distance2: float,
+    order: OrderName,
+) -> float:
+    """Exact ``E|x_K - x*|^2`` of SGD on ``f_i(x) = |x - b_i|^2 / 2``.
+
+    Step j of an epoch leaves the weight ``w_j = eta (1 - eta)^(n - j)`` on the component it visits.
+    A uniform permutation turns the weights' spread into variance; an epoch contracts by
+    ``rho = (1 - eta)^n``. FlipFlop treats two epochs as one with weights ``rho w + reverse(w)``.
+
+    Parameters
+    ----------
+    n, K : int
+        Components and epochs; K even for FlipFlop, n >= 2.
+    step_size : float
+        Constant eta in (0, 2).
+    sum_squares : float
+        ``sum_i |b_i - mean|^2``.
+    initial_distance2 : float
+        ``|x_0 - x*|^2`` or its mean.
+    order : str
+        "with_replacement", "random_reshuffling", "single_shuffle", or FlipFlop of the last two.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If a parameter is outside its range or the order has no closed form here.
+    """
+    if n < 2:
+        raise ValueError(f"n must be at least 2, got {n}")
+    if K < 1:
+        raise ValueError(f"K must be at least 1, got {K}")
+    if not 0 < step_size < 2:
+        raise ValueError(f"step_size must lie in (0, 2), got {step_size}")
+    for name, value in (("sum_squares", sum_squares), ("initial_distance2", initial_distance2)):
+        if not (math.isfinite(value) and value >= 0):
+            raise ValueError(f"{name} must be finite and not negative, got {value}")
+    eta = step_size
+    if order == "with_replacement":
+        q = (1 - eta) ** 2
+        power = q ** (n * K)
+        return power * initial_distance2 + eta**2 * (sum_squares / n) * (1 - power) / (1 - q)
+    w = eta * (1 - eta) ** np.arange(n - 1, -1, -1.0)
+    rho, epochs = (1 - eta) ** n, K
+    if order.startswith("flipflop_"):
+        if K % 2:
+            raise ValueError(f"epochs must be even for FlipFlop, got {K}")
+        w, rho, epochs = rho * w + w[::-1], rho**2, K // 2
+    variance = sum_squares / (n - 1) * float(((w - w.mean()) ** 2).sum())
+    match order.removeprefix("flipflop_"):
+        case "random_reshuffling":
+            noise = variance * (1 - rho ** (2 * epochs)) / (1 - rho**2)
+        case "single_shuffle":
+            noise = variance * ((1 - rho**epochs) / (1 - rho)) ** 2
+        case _:
+            raise ValueError(f"order must be one with a closed form, got {order!r}")
+    return rho ** (2 * epochs) * initial_distance2 + noise
+
+
+def _positive(name: str, values: ArrayLike) -> NDArray[np.float64]:
+    """Return ``values`` as a float64 array of positive finite entries."""
+    array = np.asarray(values, dtype=np.float64)
+    wrong = ~(np.isfinite(array) & (array > 0))
+    if array.size == 0 or wrong.any():
+        culprit = array[wrong][0] if array.size else "an empty array"
+        raise ValueError(f"{name} must be positive and finite everywhere, got {culprit}")
+    return array

@@ -1,0 +1,509 @@
+"""One simulator for the part: SGD over any order, for many runs and many (n, K, step) at once.
+
+``run_sgd`` runs one problem, ``run_grid`` a list of points. Both cut the runs of each point into
+tasks of 64, hand them to threads, and give each (point, run) a random stream of its own: results do
+not depend on the number of threads. The loops are in `kernels`, the orders in `orders`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from reprise.runtime import progress, thread_count
+from reprise.shuffling import kernels
+from reprise.shuffling.orders import ORDER_NAMES, Order, OrderName, Schedule, draw_orders, schedule
+from reprise.shuffling.problems import (
+    FiniteSum,
+    LogisticSum,
+    MeanEstimation,
+    PiecewiseQuadratic,
+    QuadraticSum,
+    TwoKinds,
+)
+from reprise.shuffling.rates import (
+    RateFit,
+    bootstrap_means,
+    fit_rate,
+    log_step_size,
+    mean_estimation_error,
+)
+
+__all__ = [
+    "ORDER_NAMES",
+    "FiniteSum",
+    "GridPoint",
+    "GridResult",
+    "LogisticSum",
+    "MeanEstimation",
+    "Order",
+    "OrderName",
+    "PiecewiseQuadratic",
+    "QuadraticSum",
+    "RateFit",
+    "SGDResult",
+    "bootstrap_means",
+    "draw_orders",
+    "fit_rate",
+    "log_step_size",
+    "mean_estimation_error",
+    "run_grid",
+    "run_sgd",
+]
+
+Array = NDArray[np.float64]
+
+
+class GridPoint(NamedTuple):
+    """One point of a grid: components, epochs and the constant step."""
+
+    n: int
+    epochs: int
+    step_size: float
+
+
+@dataclass(frozen=True)
+class SGDResult:
+    """The end of every run, and what was recorded on the way.
+
+    Attributes
+    ----------
+    problem : FiniteSum
+    x : ndarray of float64, shape (runs, d)
+        Iterates after the last epoch. A run that diverged beyond float64 holds infinities.
+    history : ndarray of float64, shape (len(record), runs, d)
+    record : ndarray of int64
+        Epochs after which ``history`` was kept.
+    diverged : ndarray of bool, shape (runs,)
+        True where an iterate is not finite.
+    """
+
+    problem: FiniteSum
+    x: Array
+    history: Array
+    record: NDArray[np.int64]
+    diverged: NDArray[np.bool_]
+
+    def squared_distance(self) -> Array:
+        """``|x_K - x*|^2`` of each run: float64 (runs,)."""
+        return ((self.x - self.problem.minimizer) ** 2).sum(axis=-1)
+
+    def suboptimality(self) -> Array:
+        """``F(x_K) - F(x*)`` of each run: float64 (runs,)."""
+        return _gap(self.problem, self.x)
+
+    def interval(
+        self,
+        level: float = 0.95,
+        statistic: Literal["mean", "median"] = "mean",
+        method: Literal["bootstrap", "normal"] = "normal",
+        *,
+        rng: np.random.Generator | None = None,
+    ) -> tuple[float, float, float]:
+        """Estimate of ``E|x_K - x*|^2`` (or the median) with its interval.
+
+        Parameters
+        ----------
+        level : float
+            Coverage in (0, 1).
+        statistic : {"mean", "median"}
+        method : {"bootstrap", "normal"}
+            The percentile bootstrap, or mean +- z standard errors (means only).
+        rng : numpy.random.Generator, optional
+            Required for the bootstrap.
+
+        Returns
+        -------
+        low, mid, high : float
+
+        Raises
+        ------
+        ValueError
+            For an unknown choice, fewer than 2 runs, or a bootstrap without ``rng``.
+        """
+        from scipy import stats
+
+        if not 0 < level < 1:
+            raise ValueError(f"level must lie in (0, 1), got {level}")
+        if statistic not in ("mean", "median"):
+            raise ValueError(f"statistic must be 'mean' or 'median', got {statistic!r}")
+        errors = self.squared_distance()
+        if len(errors) < 2:
+            raise ValueError(f"runs must be at least 2 for an interval, got {len(errors)}")
+        function = np.mean if statistic == "mean" else np.median
+        mid = float(function(errors))
+        if not np.isfinite(errors).all() and method in ("normal", "bootstrap"):
+            return mid, mid, math.inf  # a diverged run leaves no upper bound
+        if method == "normal" and statistic == "mean":
+            half = stats.norm.ppf(0.5 + level / 2) * errors.std(ddof=1) / math.sqrt(len(errors))
+            return mid - half, mid, mid + half
+        if method != "bootstrap":
+            raise ValueError(f"method must be 'bootstrap', or 'normal' for means, got {method!r}")
+        if rng is None:
+            raise ValueError("rng must be a numpy.random.Generator for a bootstrap, got None")
+        bounds = stats.bootstrap(
+            (errors,), function, confidence_level=level, method="percentile", rng=rng, batch=100
+        ).confidence_interval
+        return float(bounds.low), mid, float(bounds.high)
+
+
+@dataclass(frozen=True)
+class GridResult:
+    """The runs of every grid point.
+
+    Attributes
+    ----------
+    points : tuple of GridPoint
+    problems : tuple of FiniteSum
+        One a point.
+    x : tuple of ndarray of float64, each (runs, d)
+        Iterates after the last epoch.
+    """
+
+    points: tuple[GridPoint, ...]
+    problems: tuple[FiniteSum, ...]
+    x: tuple[Array, ...]
+
+    def squared_distance(self) -> Array:
+        """``|x_K - x*|^2``: float64 (points, runs)."""
+        pairs = zip(self.problems, self.x, strict=True)
+        return np.array([((x - p.minimizer) ** 2).sum(axis=-1) for p, x in pairs])
+
+    def suboptimality(self) -> Array:
+        """``F(x_K) - F(x*)``: float64 (points, runs)."""
+        return np.array([_gap(p, x) for p, x in zip(self.problems, self.x, strict=True)])
+
+    def error(self) -> Array:
+        """Mean squared distance of each point: float64 (points,)."""
+        return self.squared_distance().mean(axis=1)
+
+
+def run_sgd(
+    problem: FiniteSum,
+    order: Order,
+    *,
+    epochs: int,
+    step_size: ArrayLike,
+    runs: int,
+    x0: ArrayLike | None = None,
+    rng: np.random.Generator,
+    record: Sequence[int] | None = None,
+    threads: int | None = None,
+) -> SGDResult:
+    """Run SGD ``runs`` times on one problem: ``x <- x - eta grad f_i(x)``, n steps an epoch.
+
+    Parameters
+    ----------
+    problem : FiniteSum
+        One of `problems`, or any object with the same attributes.
+    order : str or ndarray of int, shape (epochs, n) or (runs, epochs, n)
+        A name from ``ORDER_NAMES`` or permutations of your own.
+    epochs : int
+        K >= 1; even for FlipFlop.
+    step_size : float or array_like
+        Positive. A scalar; shape (epochs,), a schedule; shape (runs,), one a run; or anything that
+        broadcasts to (runs, epochs).
+    runs : int
+        Independent runs, at least 1.
+    x0 : array_like, optional
+        Start, broadcast to (runs, d); zeros by default.
+    rng : numpy.random.Generator
+        One draw from it seeds all streams.
+    record : sequence of int, optional
+        Epochs (1 to ``epochs``) after which to keep the iterates.
+    threads : int, optional
+        Worker threads; all cores by default. Does not change the result.
+
+    Returns
+    -------
+    SGDResult
+
+    Raises
+    ------
+    ValueError
+        If a parameter is outside its range; the message names it.
+    """
+    plan = schedule(order, problem.n, epochs=epochs, runs=runs)
+    steps = _step_sizes(step_size, runs, epochs)
+    start = _start(x0, runs, problem.dim)
+    wanted = _epochs_to_record(record, epochs)
+    kept = np.union1d(wanted, [epochs])
+    seed = np.uint64(rng.integers(2**64, dtype=np.uint64))
+    out = np.empty((len(kept), runs, problem.dim))
+
+    def task(ids: NDArray[np.int64]) -> None:
+        out[:, ids] = _simulate(problem, plan, steps[ids[0]], seed, 0, ids, start[ids], kept)
+
+    _work(task, _batches(steps), threads)
+    diverged = ~np.isfinite(out).all(axis=(0, 2))
+    out[np.isnan(out)] = np.inf
+    history = out[np.searchsorted(kept, wanted)]
+    return SGDResult(problem, out[-1], history, wanted, diverged)
+
+
+def run_grid(
+    problem_factory: Callable[[int], FiniteSum],
+    order: OrderName,
+    grid: Sequence[tuple[int, int, float]],
+    *,
+    runs: int,
+    rng: np.random.Generator,
+    x0: ArrayLike | None = None,
+    threads: int | None = None,
+    description: str | None = None,
+) -> GridResult:
+    """Run SGD at many points (n, epochs, step size), threads over points and runs.
+
+    Parameters
+    ----------
+    problem_factory : callable
+        Builds the problem with n components; called once for each distinct n.
+    order : str
+        A name from ``ORDER_NAMES``.
+    grid : sequence of (n, epochs, step_size)
+        At least one point.
+    runs : int
+        Independent runs at each point.
+    rng : numpy.random.Generator
+        One draw from it seeds all streams.
+    x0 : array_like, optional
+        Start, broadcast to (runs, d); zeros by default.
+    threads : int, optional
+        Worker threads; all cores by default. Does not change the result.
+    description : str, optional
+        Shows a progress bar of this name on standard error.
+
+    Returns
+    -------
+    GridResult
+
+    Raises
+    ------
+    ValueError
+        If the grid is empty or a parameter is outside its range.
+    """
+    points = tuple(GridPoint(int(n), int(epochs), float(step)) for n, epochs, step in grid)
+    if not points:
+        raise ValueError("grid must hold at least one point, got none")
+    by_n = {n: problem_factory(n) for n in sorted({p.n for p in points})}
+    seed = np.uint64(rng.integers(2**64, dtype=np.uint64))
+    plans, steps, starts, ends = [], [], [], []
+    for point in points:
+        problem = by_n[point.n]
+        plans.append(schedule(order, problem.n, epochs=point.epochs, runs=runs))
+        steps.append(_step_sizes(point.step_size, runs, point.epochs))
+        starts.append(_start(x0, runs, problem.dim))
+        ends.append(np.empty((runs, problem.dim)))
+
+    def task(job: tuple[int, NDArray[np.int64]]) -> None:
+        p, ids = job
+        n, epochs, _ = points[p]
+        ends[p][ids] = _simulate(
+            by_n[n], plans[p], steps[p][0], seed, p, ids, starts[p][ids], np.array([epochs])
+        )[0]
+
+    # longest first, so that no thread is left with one long task at the end
+    costly_first = sorted(range(len(points)), key=lambda p: -points[p].n * points[p].epochs)
+    jobs = [(p, ids) for p in costly_first for ids in _batches(steps[p])]
+    _work(task, jobs, threads, description)
+    for end in ends:
+        end[np.isnan(end)] = np.inf
+    return GridResult(points, tuple(by_n[p.n] for p in points), tuple(ends))
+
+
+# --- one task: up to 64 runs with one step schedule -----------------------------------------------
+
+
+def _simulate(
+    problem: FiniteSum,
+    plan: Schedule,
+    steps: Array,
+    seed: np.uint64,
+    point: int,
+    ids: NDArray[np.int64],
+    x0: Array,
+    record: NDArray[np.int64],
+) -> Array:
+    """Run the runs ``ids`` and return their iterates after the recorded epochs: (m, r, d)."""
+    out = np.empty((len(record), *x0.shape))
+    order = (plan.source, plan.reverse, plan.replacement, plan.given)
+    stream = (seed, np.uint64(point), ids)
+    pair: TwoKinds | None = problem.two_kinds() if hasattr(problem, "two_kinds") else None
+    if pair is not None:
+        recurrence = kernels.SMOOTHED if pair.width > 0 else kernels.KINKED
+        form = (recurrence, pair.left, pair.right, pair.offset, pair.width, pair.kinds)
+        flat = out[:, :, 0].copy()
+        kernels.run_lanes(*form, steps, *order, *stream, x0[:, 0].copy(), record, flat)
+        out[:, :, 0] = flat
+    elif isinstance(problem, QuadraticSum | LogisticSum):
+        kernels.run_components(*_components(problem), steps, *order, *stream, x0, record, out)
+    elif isinstance(problem, MeanEstimation):
+        _run_mean_estimation(problem, plan, steps, stream, x0, record, out)
+    else:
+        _run_any(problem, plan, steps, stream, x0, record, out)
+    return out
+
+
+def _components(problem: QuadraticSum | LogisticSum) -> tuple[int, Array, Array, Array]:
+    """The arrays that ``kernels.run_components`` reads."""
+    if isinstance(problem, LogisticSum):
+        scalars = np.append(problem.labels, problem.l2)
+        return kernels.LOGISTIC, np.empty((0, 1, 1)), problem.features, scalars
+    if problem.A.ndim == 2:
+        return kernels.DIAGONAL, problem.A[:, None, :], problem.b, np.empty(0)
+    return kernels.DENSE, problem.A, problem.b, np.empty(0)
+
+
+def _epoch_weights(n: int, eta: float) -> Array:
+    """Weight ``eta (1 - eta)^(n - j)`` that step j of an epoch leaves on its component."""
+    return eta * (1 - eta) ** np.arange(n - 1, -1, -1.0)
+
+
+def _run_mean_estimation(
+    problem: MeanEstimation,
+    plan: Schedule,
+    steps: Array,
+    stream: tuple[np.uint64, np.uint64, NDArray[np.int64]],
+    x0: Array,
+    record: NDArray[np.int64],
+    out: Array,
+) -> None:
+    """All Hessians are equal: an epoch of all runs is one matrix product."""
+    ids = stream[2]
+    n = problem.n
+    states = kernels.open_streams(*stream)
+    orders = np.tile(np.arange(n), (len(ids), 1))
+    weights = np.empty((len(ids), n))
+    x = x0.copy()
+    layout = None
+    for k, eta in enumerate(steps):
+        fresh = plan.source[k] == kernels.DRAW
+        if plan.source[k] == kernels.GIVEN:
+            orders[:] = plan.given[ids % len(plan.given), min(k, plan.given.shape[1] - 1)]
+        backward = bool(plan.reverse[k])
+        if plan.source[k] != kernels.KEEP or (backward, eta) != layout:
+            w = _epoch_weights(n, eta)
+            kernels.scatter_weights(states, orders, w, fresh, backward, plan.replacement, weights)
+            push = weights @ problem.points
+            layout = (backward, eta)
+        x = (1 - eta) ** n * x + push
+        if k + 1 in record:
+            out[np.searchsorted(record, k + 1)] = x
+
+
+def _run_any(
+    problem: FiniteSum,
+    plan: Schedule,
+    steps: Array,
+    stream: tuple[np.uint64, np.uint64, NDArray[np.int64]],
+    x0: Array,
+    record: NDArray[np.int64],
+    out: Array,
+) -> None:
+    """A problem of the reader's own: numpy steps over its gradient, all runs at once."""
+    ids = stream[2]
+    states = kernels.open_streams(*stream)
+    orders = np.tile(np.arange(problem.n), (len(ids), 1))
+    nothing = np.zeros(problem.n)
+    unused = np.empty((len(ids), problem.n))
+    x = x0.copy()
+    for k, eta in enumerate(steps):
+        if plan.source[k] == kernels.GIVEN:
+            orders[:] = plan.given[ids % len(plan.given), min(k, plan.given.shape[1] - 1)]
+        elif plan.source[k] == kernels.DRAW:
+            kernels.scatter_weights(states, orders, nothing, True, False, plan.replacement, unused)
+        for j in range(problem.n):
+            column = problem.n - 1 - j if plan.reverse[k] else j
+            x = x - eta * problem.gradient(orders[:, column], x)
+        if k + 1 in record:
+            out[np.searchsorted(record, k + 1)] = x
+
+
+# --- checks and threads ---------------------------------------------------------------------------
+
+
+def _gap(problem: FiniteSum, x: Array) -> Array:
+    """``F(x) - F(x*)``; infinite where x is."""
+    finite = np.isfinite(x).all(axis=-1)
+    gap = np.full(finite.shape, np.inf)
+    gap[finite] = problem.value(x[finite]) - problem.value(problem.minimizer)
+    return gap
+
+
+def _step_sizes(step_size: ArrayLike, runs: int, epochs: int) -> Array:
+    """Broadcast the step to (runs, epochs) and check it."""
+    steps = np.asarray(step_size, dtype=np.float64)
+    wrong = ~(np.isfinite(steps) & (steps > 0))
+    if steps.size == 0 or wrong.any():
+        culprit = steps[wrong].flat[0] if steps.size else "an empty array"
+        raise ValueError(f"step_size must be positive and finite, got {culprit}")
+    if steps.ndim == 1:
+        if runs == epochs and len(steps) == runs and runs > 1:
+            raise ValueError(
+                f"step_size of shape ({runs},) is ambiguous with runs = epochs = {runs}; give "
+                f"shape ({runs}, 1) for one step a run or (1, {epochs}) for one an epoch"
+            )
+        if len(steps) == runs != epochs:
+            steps = steps[:, None]
+    try:
+        return np.broadcast_to(steps, (runs, epochs))
+    except ValueError:
+        raise ValueError(
+            f"step_size must be a scalar or have shape (epochs,) = ({epochs},), (runs,) = "
+            f"({runs},) or (runs, epochs), got {np.shape(step_size)}"
+        ) from None
+
+
+def _start(x0: ArrayLike | None, runs: int, dim: int) -> Array:
+    """Broadcast the start to (runs, dim) and check it."""
+    start = np.zeros(dim) if x0 is None else np.asarray(x0, dtype=np.float64)
+    if start.shape == (runs,) and dim == 1:
+        start = start[:, None]
+    try:
+        start = np.broadcast_to(start, (runs, dim))
+    except ValueError:
+        raise ValueError(
+            f"x0 must broadcast to (runs, d) = {(runs, dim)}, got shape {np.shape(x0)}"
+        ) from None
+    if not np.isfinite(start).all():
+        raise ValueError(f"x0 must be finite, got {start[~np.isfinite(start)][0]}")
+    return start.copy()
+
+
+def _epochs_to_record(record: Sequence[int] | None, epochs: int) -> NDArray[np.int64]:
+    """Check the epochs to record: increasing, within 1..epochs."""
+    wanted = np.asarray([] if record is None else record, dtype=np.int64)
+    if wanted.ndim != 1 or (np.diff(wanted) <= 0).any():
+        raise ValueError(f"record must hold increasing epochs, got {record}")
+    if wanted.size and not 1 <= wanted[0] <= wanted[-1] <= epochs:
+        raise ValueError(f"record must lie in 1..{epochs}, got {wanted.tolist()}")
+    return wanted
+
+
+def _batches(steps: Array) -> list[NDArray[np.int64]]:
+    """Cut the runs into batches of at most 64 that share their step schedule."""
+    if steps.strides[0] == 0 or (steps == steps[0]).all():
+        groups = [np.arange(len(steps))]
+    else:
+        _, index = np.unique(steps, axis=0, return_inverse=True)
+        groups = [np.flatnonzero(index.reshape(-1) == g) for g in range(index.max() + 1)]
+    width = kernels.LANES
+    return [g[i : i + width] for g in groups for i in range(0, len(g), width)]
+
+
+def _work(task: Callable, jobs: Sequence, threads: int | None, description: str | None = None):
+    """Do all jobs on a pool of threads; the kernels release the interpreter's lock."""
+    with ThreadPoolExecutor(thread_count(threads)) as pool:
+        futures = [pool.submit(task, job) for job in jobs]
+        try:
+            for future in progress(as_completed(futures), description, total=len(futures)):
+                future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
