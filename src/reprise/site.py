@@ -1,0 +1,198 @@
+"""What the published site shows beyond the chapters' own pages.
+
+The staged site holds the book's pages with each chapter replaced by its executed notebook, and the
+pieces that are made from the runs: the scoreboard, the table of papers, a figure for each chapter,
+the parameters of the profiles and the stored results at the papers' scale.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import yaml
+
+from reprise.book import Chapter, chapters, describe_run, remove_others, sync_file
+from reprise.ledger import Verdict, ledger_html, tally, verdict_badge
+from reprise.plotting import INK
+
+HERO = re.compile(r'(?s)<figure class="reprise-figure" data-hero="true">(<svg.*?</svg>)')
+
+
+def stage(root: Path, profile: str, staged: Path) -> str:
+    """Lay out the sources of the site for a profile, touching only files that change.
+
+    Parameters
+    ----------
+    root : Path
+    profile : str
+    staged : Path
+        The folder to fill.
+
+    Returns
+    -------
+    str
+        A digest of all that the site is built from.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a chapter has no run of this profile.
+    """
+    listed = chapters(root)
+    notebooks = {c.id: nbformat.read(c.run_path(profile), as_version=4) for c in listed}
+    records = [r for c in listed for r in describe_run(c, notebooks[c.id])]
+    files = {Path(name): (root / name).read_bytes() for name in ("_config.yml", "_toc.yml")}
+    sources = {c.source for c in listed}
+    for path in sorted((root / "book").rglob("*")):
+        if path.is_file() and path not in sources and "profiles" not in path.parts:
+            files[path.relative_to(root / "book")] = path.read_bytes()
+    for c in listed:
+        files[Path(f"{c.id}.ipynb")] = nbformat.writes(_for_page(notebooks[c.id])).encode()
+    generated = {
+        "scoreboard.html": scoreboard_html(records),
+        "tally.md": tally_sentence(records, profile),
+        "papers.md": papers_table(root, listed, records),
+        "gallery.html": gallery(listed, notebooks),
+        "results.html": stored_results(root),
+        "speed.md": speed_table(root),
+    }
+    for name, text in generated.items():
+        files[Path("_generated") / name] = text.encode()
+    for name, content in files.items():
+        sync_file(staged / name, content)
+    remove_others(staged, {staged / name for name in files})
+    digest = hashlib.sha256(str(staged).encode())
+    for name in sorted(files):
+        digest.update(f"{name} {hashlib.sha256(files[name]).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def scoreboard_html(records: Iterable[Mapping[str, Any]]) -> str:
+    """All claims of all chapters, a row a claim, verdicts first."""
+    rows = []
+    for r in records:
+        link = f"{r['chapter']}.html"
+        rows.append(
+            f"<tr><td>{verdict_badge(r['verdict'])}</td>"
+            f'<th scope="row"><a href="{link}#the-ledger">{html.escape(r["chapter"])} '
+            f"{html.escape(r['id'])}</a></th>"
+            f"<td>{html.escape(r['statement'])}</td><td>{html.escape(r['measured'])}</td>"
+            f"<td>{html.escape(r['profile'])}</td></tr>"
+        )
+    return (
+        '<div class="reprise-scroll"><table class="reprise-scoreboard"><thead><tr><th>verdict</th>'
+        "<th>claim</th><th>statement</th><th>measured</th><th>profile</th></tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table></div>\n"
+    )
+
+
+def tally_sentence(records: list[Mapping[str, Any]], profile: str) -> str:
+    """One line: how many claims, how many of each verdict, at which profile."""
+    papers = len({r["chapter"] for r in records})
+    noun = "paper" if papers == 1 else "papers"
+    return (
+        f"**{len(records)} claims of {papers} {noun}, recomputed at the `{profile}` profile: "
+        f"{tally(records)}.**\n"
+    )
+
+
+def papers_table(
+    root: Path, listed: Iterable[Chapter], records: Iterable[Mapping[str, Any]]
+) -> str:
+    """The seventeen papers by part; those without a chapter are marked."""
+    written = {c.id for c in listed}
+    by_chapter: dict[str, list[Mapping[str, Any]]] = {}
+    for r in records:
+        by_chapter.setdefault(r["chapter"], []).append(r)
+    lines = []
+    for part in yaml.safe_load((root / "book" / "papers.yml").read_text()):
+        lines += [f"### {part['title']}", "", "| paper | | claims |", "|---|---|---|"]
+        for paper in part["papers"]:
+            id = f"{part['part']}/{paper['slug']}"
+            title = f"[{paper['title']}](/{id})" if id in written else paper["title"]
+            claims = tally(by_chapter[id]) if id in by_chapter else "*not yet written*"
+            arxiv = f"[arXiv {paper['arxiv']}](https://arxiv.org/abs/{paper['arxiv']})"
+            lines.append(
+                f"| {title}<br>{paper['authors']} | {paper['venue']}, {arxiv} | {claims} |"
+            )
+        lines.append("")
+    return "\n".join(lines)
+
+
+def hero_svg(notebook: nbformat.NotebookNode) -> str | None:
+    """The drawing of the figure that stands for a chapter, or None."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            match = HERO.search(output.get("data", {}).get("text/html", ""))
+            if match:
+                return match[1]
+    return None
+
+
+def gallery(listed: Iterable[Chapter], notebooks: Mapping[str, nbformat.NotebookNode]) -> str:
+    """A linked figure for each chapter, drawn by its own run."""
+    cards = []
+    for c in listed:
+        drawing = hero_svg(notebooks[c.id])
+        if drawing:
+            title = html.escape(chapter_title(notebooks[c.id]))
+            cards.append(
+                f'<a class="reprise-card" href="{c.id}.html">{drawing}<span>{title}</span></a>'
+            )
+    return f'<div class="reprise-gallery">{"".join(cards)}</div>\n'
+
+
+def chapter_title(notebook: nbformat.NotebookNode) -> str:
+    """The text of a notebook's first heading."""
+    for cell in notebook.cells:
+        match = re.search(r"(?m)^# (.+)$", cell.source) if cell.cell_type == "markdown" else None
+        if match:
+            return match[1]
+    return ""
+
+
+def standalone_svg(drawing: str) -> str:
+    """A page's drawing as a file of its own, whose ink follows the viewer's theme."""
+    style = "<style>svg{color:#24292f}@media(prefers-color-scheme:dark){svg{color:#d8dee4}}</style>"
+    return re.sub(r"(<svg[^>]*>)", rf"\1{style}", drawing, count=1).replace(INK, "currentColor")
+
+
+def stored_results(root: Path) -> str:
+    """The ledgers of runs at the papers' own scale, with hardware and date."""
+    pieces = []
+    for path in sorted((root / "results").rglob("*.json")):
+        stored = json.loads(path.read_text())
+        head = html.escape(f"{stored['chapter']}: {stored['hardware']}, {stored['date']}, ")
+        head += html.escape(f"{stored['seconds'] / 60:.0f} minutes; {tally(stored['claims'])}")
+        pieces.append(f"<p>{head}</p>{ledger_html(stored['claims'])}")
+    return "".join(pieces) or "<p>No run at the <code>paper</code> profile is stored yet.</p>\n"
+
+
+def speed_table(root: Path) -> str:
+    """The benchmark table that ``make bench`` stored, as Markdown."""
+    path = root / "results" / "speed.md"
+    return path.read_text() if path.exists() else "*`make bench` has not stored a table yet.*\n"
+
+
+def count_verdicts(records: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Number of claims with each verdict."""
+    verdicts = [r["verdict"] for r in records]
+    return {str(v): verdicts.count(v) for v in Verdict}
+
+
+def _for_page(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Leave out what only a runner wants to see: progress on standard error, timings, paths."""
+    notebook.metadata.pop("papermill", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
+    return notebook
