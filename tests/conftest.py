@@ -1,0 +1,52 @@
+"""What several test files need: the book, and a way to judge single claims of a chapter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+from reprise import book
+from reprise.book import Chapter
+from reprise.ledger import Ledger
+
+ROOT = Path(__file__).resolve().parents[1]
+CHAPTERS = book.chapters(ROOT)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The project's root."""
+    return ROOT
+
+
+@pytest.fixture
+def judge() -> Callable[[str, Iterable[str]], Ledger]:
+    """Run the cells of some claims, at smoke, in this process, and return the ledger.
+
+    A chapter tags its imports and checks ``setup`` and each claim's cells with the claim's id, so
+    that a test can patch the package and see whether the chapter's own rules notice.
+    """
+    return judge_claims
+
+
+def judge_claims(id: str, claims: Iterable[str]) -> Ledger:
+    """See `judge`."""
+    chapter = Chapter(ROOT, id)
+    wanted = {"setup", *claims}
+    namespace: dict = {}
+    for cell in chapter.notebook().cells:
+        tags = set(cell.metadata.get("tags", []))
+        if cell.cell_type != "code" or not tags & (wanted | {"parameters"}):
+            continue
+        exec(compile(cell.source, f"{id} {sorted(tags)}", "exec"), namespace)
+        if "parameters" in tags:
+            namespace.update(chapter.parameters("smoke"))
+    return namespace["ledger"]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give every test with a ``chapter`` argument all chapters of ``_toc.yml``."""
+    if "chapter" in metafunc.fixturenames:
+        metafunc.parametrize("chapter", CHAPTERS, ids=[c.id for c in CHAPTERS])
