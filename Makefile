@@ -8,7 +8,7 @@ INSTALLED := .venv/.installed
 C ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install book test unit lint format chapter reference bench serve clean
+.PHONY: help install book test unit lint format chapter reference picture bench serve clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -20,7 +20,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 		{ echo "Reprise needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "installing the pinned environment into .venv (1 to 3 minutes) ..."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check \
 		--constraint constraints.txt --editable '.[book,test,torch]'
 	@touch $@
 
@@ -52,6 +52,9 @@ chapter: $(INSTALLED) ## write C=part/slug as a plain .ipynb and run it (PROFILE
 
 reference: $(INSTALLED) ## rewrite tests/reference from smoke runs (C=part/slug: just that one)
 	@$(BIN)/reprise reference $(C) --jobs $(JOBS)
+
+picture: $(INSTALLED) ## redraw the README's picture from the book run
+	@$(BIN)/reprise picture
 
 bench: $(INSTALLED) ## race our kernels against their peers and store the table
 	@$(BIN)/python benchmarks/table.py

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -28,7 +29,7 @@ import nbformat
 import yaml
 
 from reprise import data
-from reprise.ledger import read_ledgers, tally
+from reprise.ledger import LedgerError, read_ledgers, tally
 from reprise.notebook import assigned_names
 from reprise.runtime import atomic_write, check_profile, thread_count
 
@@ -100,8 +101,7 @@ class Chapter:
             If a parameter is not one of the chapter's.
         """
         file = self.root / "book" / "profiles" / check_profile(profile) / f"{self.slug}.yaml"
-        values = yaml.safe_load(file.read_text()) if file.exists() else {}
-        values = {**(values or {}), **(changes or {})}
+        values = {**_read_profile(file), **(changes or {})}
         for name in values:
             if name not in self.defaults:
                 raise BookError(
@@ -112,7 +112,7 @@ class Chapter:
     def modules(self) -> list[Path]:
         """Source files of the package that the chapter's code imports, directly or not."""
         code = [cell.source for cell in self.notebook().cells if cell.cell_type == "code"]
-        waiting, found = [_imports(source) for source in code], set()
+        waiting, found = [_imports(_without_magics(source)) for source in code], set()
         while waiting:
             for name in waiting.pop():
                 for path in _module_files(name):
@@ -132,7 +132,9 @@ class Chapter:
 
 
 def find_root(start: Path | None = None) -> Path:
-    """Find the project's root: the first folder from here upwards with ``_toc.yml`` and ``book/``.
+    """Find the project's root: the first folder with ``_toc.yml`` and ``book/``.
+
+    The search goes from here upwards, then from the installed package upwards.
 
     Raises
     ------
@@ -182,7 +184,8 @@ def execute(
 
     Beside it, a ``.json`` file says what the run depended on (see `is_current`).
 
-    A cell that raises leaves its notebook beside ``out``, with ``.failed`` before the suffix.
+    A cell that raises, or a chapter that shows no ledger, leaves its notebook beside ``out``, with
+    ``.failed`` before the suffix.
 
     Parameters
     ----------
@@ -211,8 +214,9 @@ def execute(
                 progress_bar=progress,
             )
             loads = [json.loads(line) for line in log.read_text().splitlines()]
+        read_ledgers(unfinished)
         os.replace(unfinished, out)
-    except papermill.PapermillExecutionError:
+    except (papermill.PapermillExecutionError, LedgerError):
         os.replace(unfinished, failed)
         raise
     finally:
@@ -229,13 +233,14 @@ def is_current(chapter: Chapter, profile: str) -> bool:
         return False
     try:
         stored = json.loads(manifest.read_text())
-    except json.JSONDecodeError:
-        return False
-    if stored.get("key") != chapter.key(chapter.parameters(profile)):
-        return False
-    if stored.get("notebook") != _digest(out):
-        return False
-    return all(data.resolve(d["name"]).fingerprint == d["fingerprint"] for d in stored["data"])
+        if stored["key"] != chapter.key(chapter.parameters(profile)):
+            return False
+        if stored["notebook"] != _digest(out):
+            return False
+        loads = [(load["name"], load["fingerprint"]) for load in stored["data"]]
+        return all(data.resolve(name).fingerprint == found for name, found in loads)
+    except (ValueError, KeyError, TypeError, SyntaxError):
+        return False  # a damaged record, or a chapter that cannot be read: running it will say
 
 
 def run_all(
@@ -309,7 +314,7 @@ def _run_one(chapter: Chapter, profile: str, bar: int | None) -> str:
 def _start_worker(threads: int) -> None:
     """Give a worker its share of the cores; numba and BLAS read these when first used."""
     for name in ("REPRISE_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(name, str(threads))
+        os.environ[name] = str(threads)
 
 
 @contextlib.contextmanager
@@ -337,8 +342,6 @@ FIGURE_IN_REFERENCE = "<p>Run the notebook to draw this figure.</p>"
 
 def as_reference(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """A smoke run as it is committed: no times, no paths, no progress, no drawings."""
-    import re
-
     notebook = nbformat.from_dict(json.loads(json.dumps(notebook)))
     notebook.metadata = nbformat.from_dict(
         {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
@@ -351,8 +354,7 @@ def as_reference(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
             continue
         cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
         for output in cell.outputs:
-            output.pop("metadata", None)
-            if output.output_type != "stream":
+            if "metadata" in output:
                 output.metadata = nbformat.from_dict({})
             if "text/html" in output.get("data", {}):
                 output.data["text/html"] = re.sub(
@@ -420,8 +422,9 @@ def describe_run(chapter: Chapter, notebook: nbformat.NotebookNode) -> list[dict
     """Claim records of an executed notebook, parameters that differ from its profile named."""
     records = read_ledgers(notebook)
     injected = notebook.metadata.get("papermill", {}).get("parameters", {})
-    standard = chapter.parameters(records[0]["profile"])
-    changed = [f"{n}={v}" for n, v in injected.items() if n not in standard or standard[n] != v]
+    standard = {**_literals(chapter.defaults), **chapter.parameters(records[0]["profile"])}
+    actual = {**_literals(chapter.defaults), **injected, "profile": standard.get("profile")}
+    changed = [f"{n}={actual[n]}" for n in actual if actual[n] != standard.get(n)]
     if changed:
         for record in records:
             record["profile"] = f"{record['profile']}, {', '.join(changed)}"
@@ -525,15 +528,48 @@ def _is_notebook(page: Path) -> bool:
 
 def _imports(source: str) -> set[str]:
     """Modules of this package that a piece of code imports anywhere in it."""
-    plain = "\n".join(line for line in source.splitlines() if not line.lstrip().startswith("%"))
     names: set[str] = set()
-    for node in ast.walk(ast.parse(plain)):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
     return {name for name in names if name.split(".")[0] == PACKAGE.name}
+
+
+def _without_magics(cell: str) -> str:
+    """A cell's source as plain Python, for reading its imports; "" if it is not Python."""
+    plain = re.sub(r"(?m)^(\s*)[%!].*$", r"\1pass", cell)
+    for source in (cell, plain, re.sub(r"(?m)^\s*pass$", "", plain)):
+        try:
+            ast.parse(source)
+        except SyntaxError:
+            continue
+        return source
+    return ""
+
+
+def _literals(sources: Mapping[str, str]) -> dict[str, Any]:
+    """Values of source texts that are literals; other texts as they are."""
+    values: dict[str, Any] = {}
+    for name, text in sources.items():
+        try:
+            values[name] = ast.literal_eval(text)
+        except ValueError:
+            values[name] = text
+    return values
+
+
+def _read_profile(file: Path) -> dict[str, Any]:
+    """The parameters that a profile's file sets; none where there is no file."""
+    try:
+        values = yaml.safe_load(file.read_text()) if file.exists() else {}
+    except yaml.YAMLError as error:
+        raise BookError(f"{file} is not valid YAML: {error}") from None
+    if not isinstance(values or {}, dict):
+        raise BookError(f"{file} must map parameters to values, got {type(values).__name__}")
+    return values or {}
 
 
 def _module_files(name: str) -> list[Path]:

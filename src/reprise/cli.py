@@ -1,4 +1,4 @@
-"""The command line: ``reprise run | scoreboard | build | notebook | reference``.
+"""The command line: ``reprise run | scoreboard | build | notebook | reference | picture``.
 
 Thin over papermill and jupyter-book; the Makefile calls nothing else.
 """
@@ -20,8 +20,9 @@ import yaml
 
 from reprise import book
 from reprise.book import Chapter, say
-from reprise.ledger import tally
+from reprise.ledger import LedgerError, tally
 from reprise.runtime import PROFILES, atomic_write, thread_count
+from reprise.site import hero_svg, standalone_svg
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,21 +30,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.call(book.find_root(), options)
-    except (book.BookError, FileNotFoundError) as error:
-        print(f"reprise: {error}", file=sys.stderr)
-        return 2
-    except RuntimeError as error:
+    except (RuntimeError, LedgerError) as error:
         print(f"reprise: {error}", file=sys.stderr)
         return 1
+    except (ValueError, FileNotFoundError) as error:
+        print(f"reprise: {error}", file=sys.stderr)
+        return 2
     return 0
 
 
 def run(root: Path, options: argparse.Namespace) -> None:
     """Execute one chapter at a profile, with changed parameters if wanted, and print its ledger."""
     chapter = book.chapter(root, options.chapter)
-    changes = {name: _value(text) for name, text in options.parameters}
+    changes = {name: _value(name, text) for name, text in options.parameters}
     parameters = chapter.parameters(options.profile, changes)
     out = Path(options.out) if options.out else _default_output(chapter, options.profile, changes)
+    if out.suffix != ".ipynb":
+        raise book.BookError(f"-o must name an .ipynb file, got {out}")
     begin = time.perf_counter()
     try:
         book.execute(chapter, parameters, out, progress=not options.quiet)
@@ -95,6 +98,18 @@ def reference(root: Path, options: argparse.Namespace) -> None:
         say(f"wrote {book.write_reference(chapter).relative_to(root)}")
 
 
+def picture(root: Path, options: argparse.Namespace) -> None:
+    """Redraw the README's picture from a chapter's book run."""
+    chapter = book.chapter(root, options.chapter)
+    drawing = hero_svg(nbformat.read(chapter.run_path("book"), as_version=4))
+    if drawing is None:
+        raise book.BookError(f"{chapter.id} must show a picture with hero=True, found none")
+    target = root / "book" / "_static" / "readme.svg"
+    with atomic_write(target) as file:
+        file.write_text(standalone_svg(drawing))
+    say(f"wrote {target.relative_to(root)}")
+
+
 def scoreboard_text(records: Sequence[dict[str, Any]]) -> str:
     """The scoreboard as aligned plain text, a line a claim."""
     width = max(len(f"{r['chapter']} {r['id']}") for r in records)
@@ -144,6 +159,9 @@ def _parser() -> argparse.ArgumentParser:
     plain = command(notebook)
     plain.add_argument("chapter")
 
+    drawn = command(picture)
+    drawn.add_argument("chapter", nargs="?", default="shuffling/sgdo")
+
     pinned = command(reference)
     pinned.add_argument("chapters", nargs="*", help="default: all")
     pinned.add_argument("--jobs", type=_positive, default=2)
@@ -151,14 +169,25 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a positive integer, got {text!r}")
     return int(text)
 
 
-def _value(text: str) -> Any:
-    """A parameter's value as papermill reads it: YAML, so numbers, lists and text."""
-    return yaml.safe_load(text)
+def _value(name: str, text: str) -> Any:
+    """A parameter's value: numbers and None as papermill reads them, lists as YAML, else text."""
+    if text == "None":
+        return None
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise book.BookError(f"parameter {name!r} must be a YAML value, got {text!r}") from None
+    if value == text:
+        try:
+            return float(value)  # YAML 1.1 takes 1e-3 for text
+        except ValueError:
+            pass
+    return value
 
 
 def _default_output(chapter: Chapter, profile: str, changes: dict[str, Any]) -> Path:

@@ -1,8 +1,8 @@
 """What the published site shows beyond the chapters' own pages.
 
 The staged site holds the book's pages with each chapter replaced by its executed notebook, and the
-pieces that are made from the runs: the scoreboard, the table of papers, a figure for each chapter,
-the parameters of the profiles and the stored results at the papers' scale.
+pieces that are made from the runs: the scoreboard, the table of papers, a figure for each chapter
+and the stored results at the papers' scale.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import nbformat
 import yaml
 
 from reprise.book import Chapter, chapters, describe_run, remove_others, sync_file
-from reprise.ledger import Verdict, ledger_html, tally, verdict_badge
+from reprise.ledger import ledger_html, tally, verdict_badge
 from reprise.plotting import INK
 
 HERO = re.compile(r'(?s)<figure class="reprise-figure" data-hero="true">(<svg.*?</svg>)')
@@ -46,6 +46,9 @@ def stage(root: Path, profile: str, staged: Path) -> str:
         If a chapter has no run of this profile.
     """
     listed = chapters(root)
+    for c in listed:
+        if not c.run_path(profile).exists():
+            raise FileNotFoundError(f"{c.id} has no {profile} run: 'reprise build' makes it")
     notebooks = {c.id: nbformat.read(c.run_path(profile), as_version=4) for c in listed}
     records = [r for c in listed for r in describe_run(c, notebooks[c.id])]
     files = {Path(name): (root / name).read_bytes() for name in ("_config.yml", "_toc.yml")}
@@ -96,9 +99,10 @@ def scoreboard_html(records: Iterable[Mapping[str, Any]]) -> str:
 def tally_sentence(records: list[Mapping[str, Any]], profile: str) -> str:
     """One line: how many claims, how many of each verdict, at which profile."""
     papers = len({r["chapter"] for r in records})
+    claims = "1 claim" if len(records) == 1 else f"{len(records)} claims"
     noun = "paper" if papers == 1 else "papers"
     return (
-        f"**{len(records)} claims of {papers} {noun}, recomputed at the `{profile}` profile: "
+        f"**{claims} of {papers} {noun}, recomputed at the `{profile}` profile: "
         f"{tally(records)}.**\n"
     )
 
@@ -152,8 +156,8 @@ def gallery(listed: Iterable[Chapter], notebooks: Mapping[str, nbformat.Notebook
 def chapter_title(notebook: nbformat.NotebookNode) -> str:
     """The text of a notebook's first heading."""
     for cell in notebook.cells:
-        match = re.search(r"(?m)^# (.+)$", cell.source) if cell.cell_type == "markdown" else None
-        if match:
+        prose = re.sub(r"(?s)```.*?```", "", cell.source) if cell.cell_type == "markdown" else ""
+        if match := re.search(r"(?m)^# (.+)$", prose):
             return match[1]
     return ""
 
@@ -181,16 +185,11 @@ def speed_table(root: Path) -> str:
     return path.read_text() if path.exists() else "*`make bench` has not stored a table yet.*\n"
 
 
-def count_verdicts(records: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """Number of claims with each verdict."""
-    verdicts = [r["verdict"] for r in records]
-    return {str(v): verdicts.count(v) for v in Verdict}
-
-
 def _for_page(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Leave out what only a runner wants to see: progress on standard error, timings, paths."""
     notebook.metadata.pop("papermill", None)
-    for cell in notebook.cells:
+    for position, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{position}"  # papermill's own cell has a random id in every run
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":

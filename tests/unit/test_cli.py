@@ -193,9 +193,9 @@ def test_values_are_numbers_lists_and_text(finished):
         ("a word", "a word"),
         ('"3"', "3"),
         ("null", None),
-        pytest.param("1e-3", 0.001, marks=pytest.mark.xfail(strict=True, reason="YAML 1.1: text")),
-        pytest.param("1e6", 1e6, marks=pytest.mark.xfail(strict=True, reason="YAML 1.1: text")),
-        pytest.param("None", None, marks=pytest.mark.xfail(strict=True, reason="papermill: None")),
+        ("1e-3", 0.001),
+        ("1e6", 1e6),
+        ("None", None),
     ],
 )
 def test_a_value_is_read_as_papermill_reads_it(text, value, project, recorded, call):
@@ -288,13 +288,11 @@ def test_an_unknown_name_is_refused_in_one_line(arguments, words, project, call)
     assert not (project / "_build").exists()
 
 
-@pytest.mark.xfail(strict=True, reason="YAML's error is not caught")
 @pytest.mark.parametrize("text", ["[1, 2", "{", "a: b: c", "'"])
 def test_a_value_that_is_no_yaml_is_refused_in_one_line(text, project, recorded, call):
     assert_refused(call("run", "toy/sum", "-p", "weights", text), "weights")
 
 
-@pytest.mark.xfail(strict=True, reason="a profile that is no mapping is not refused")
 @pytest.mark.parametrize("text", ["- n\n", "n\n", "n: [1\n"])
 def test_a_malformed_profile_is_refused_in_one_line(text, project, recorded, call):
     path = write(project / "book" / "profiles" / "smoke" / "sum.yaml", text)
@@ -303,7 +301,6 @@ def test_a_malformed_profile_is_refused_in_one_line(text, project, recorded, cal
     assert path.name in result[2]
 
 
-@pytest.mark.xfail(strict=True, reason="LedgerError is not caught")
 def test_a_run_without_a_ledger_fails_in_one_line(project, monkeypatch, call):
     def execute(chapter, parameters, out, **options):
         out.parent.mkdir(parents=True)

@@ -548,7 +548,7 @@ def test_a_replaced_file_is_hashed_again_even_at_the_same_time_and_size(register
     ],
 )
 def test_unknown_names_are_refused(call):
-    with pytest.raises(ValueError, match="'mnits'.*breast_cancer, digits, mnist"):
+    with pytest.raises(ValueError, match=r"'mnits'.*breast_cancer, digits, mnist"):
         call()
 
 
