@@ -759,7 +759,7 @@ def test_a_syntax_error_in_a_chapter_is_left_to_its_run(both, pools, tmp_path):
     edit(toy.source, "total = n", "total = = n")
     with pytest.raises(RuntimeError, match="toy/late"):  # it has no notebook to read
         book.run_all([toy, late], "smoke", jobs=1)
-    assert ("toy/sum", SMOKE) in pools
+    assert ("toy/sum", {"profile": "smoke"}) in pools
     assert ("toy/late", {"profile": "smoke", "fail": True}) in pools
 
 
