@@ -142,11 +142,6 @@ def guide_line(
     )
 
 
-def acceptance_band(ax: Axes, low: float, high: float, label: str) -> None:
-    """Shade the horizontal range in which a rule accepts the measured values."""
-    ax.axhspan(low, high, color=_color("green"), alpha=0.14, linewidth=0, label=label)
-
-
 def decimal_log_ticks(ax: Axes, values: Sequence[float], axis: str = "x") -> None:
     """Label a logarithmic axis at ``values``, as plain numbers.
 

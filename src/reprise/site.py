@@ -20,7 +20,6 @@ import yaml
 
 from reprise.book import Chapter, chapters, describe_run, remove_others, sync_file
 from reprise.ledger import ledger_html, tally, verdict_badge
-from reprise.plotting import INK
 
 HERO = re.compile(r'(?s)<figure class="reprise-figure" data-hero="true">(<svg.*?</svg>)')
 
@@ -165,7 +164,7 @@ def chapter_title(notebook: nbformat.NotebookNode) -> str:
 def standalone_svg(drawing: str) -> str:
     """A page's drawing as a file of its own, whose ink follows the viewer's theme."""
     style = "<style>svg{color:#24292f}@media(prefers-color-scheme:dark){svg{color:#d8dee4}}</style>"
-    return re.sub(r"(<svg[^>]*>)", rf"\1{style}", drawing, count=1).replace(INK, "currentColor")
+    return re.sub(r"(<svg[^>]*>)", rf"\1{style}", drawing, count=1)
 
 
 def stored_results(root: Path) -> str:

@@ -199,22 +199,7 @@ def test_a_guide_is_a_dashed_line_in_ink_labelled_at_its_end(log_ax):
     assert log_ax.get_legend_handles_labels() == ([], [])  # its label is beside it
 
 
-# Bands of acceptance and ticks.
-
-
-def test_an_acceptance_band_covers_what_the_rule_accepts(ax):
-    ax.plot([3, 4], [-3, 0])
-    limits = ax.get_xlim()
-    plotting.acceptance_band(ax, -2.2, -1.8, "accepted")
-    (band,) = ax.patches
-    assert band.get_extents().transformed(ax.transData.inverted()).intervaly == pytest.approx(
-        (-2.2, -1.8)
-    )
-    assert band.get_window_extent().x0 <= ax.bbox.x0  # as wide as the axes
-    assert band.get_window_extent().x1 >= ax.bbox.x1
-    assert ax.get_xlim() == limits
-    assert to_hex(band.get_facecolor()) == COLORS["green"]
-    assert ax.get_legend_handles_labels()[1] == ["accepted"]
+# Ticks.
 
 
 @pytest.mark.parametrize("axis", ["x", "y"])
