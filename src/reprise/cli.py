@@ -30,6 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.call(book.find_root(), options)
+    except KeyboardInterrupt:
+        print(
+            "reprise: interrupted; finished runs are kept, nothing is half-written", file=sys.stderr
+        )
+        return 130
     except (RuntimeError, LedgerError) as error:
         print(f"reprise: {error}", file=sys.stderr)
         return 1
