@@ -11,6 +11,7 @@ import ast
 import hashlib
 import html
 import io
+import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ INJECTED = "# Parameters"  # the first line of the cell that papermill adds
 
 
 def open_chapter(chapter: str, *, profile: str) -> Ledger:
-    """Begin a chapter: refuse unknown parameters, set the figures' style, open the ledger.
+    """Begin a chapter: refuse unknown parameters, set figures' style and logging, open the ledger.
 
     Parameters
     ----------
@@ -47,6 +48,9 @@ def open_chapter(chapter: str, *, profile: str) -> Ledger:
         If papermill injected a parameter that the chapter does not have, or for an unknown profile.
     """
     refuse_unknown_parameters(_executed_cells())
+    # downloads announce themselves on standard error
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("reprise").setLevel(logging.INFO)
     plotting.use_style()
     return Ledger(chapter, profile=profile)
 
