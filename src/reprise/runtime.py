@@ -133,7 +133,8 @@ def progress(items: Iterable, description: str | None, total: int | None = None)
         return items
     from tqdm import tqdm
 
-    return tqdm(items, desc=description, total=total, leave=False)
+    # once a second is enough, and keeps the notebooks of long runs small
+    return tqdm(items, desc=description, total=total, leave=False, mininterval=1.0)
 
 
 @contextlib.contextmanager
