@@ -17,11 +17,13 @@ bias below n / 2^32.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 
 LANES = 64
 KEEP, DRAW, GIVEN = 0, 1, 2
-KINKED, SMOOTHED = 0, 1
+KINKED, SMOOTHED, SIGMOID = 0, 1, 2
 DIAGONAL, DENSE, LOGISTIC = 0, 1, 2
 
 _U0, _U1, _U6, _U32, _U63 = (np.uint64(v) for v in (0, 1, 6, 32, 63))
@@ -135,6 +137,75 @@ def _smoothed_epoch(x, bits, n, backward, eta, left, right, offset, width):
             x[lane] = v - eta * (slope + (o1 if plus else o0))
 
 
+@intrinsic
+def _bits_of(typingcontext, value):
+    """The 64 bits of a float64 as int64."""
+
+    def cast(context, builder, signature, args):
+        return builder.bitcast(args[0], ir.IntType(64))
+
+    return types.int64(types.float64), cast
+
+
+@intrinsic
+def _float_of(typingcontext, bits):
+    """The float64 that has these 64 bits."""
+
+    def cast(context, builder, signature, args):
+        return builder.bitcast(args[0], ir.DoubleType())
+
+    return types.float64(types.int64), cast
+
+
+@njit(cache=True, inline="always")
+def _exp(v):
+    """``exp(v)`` within 2 units in the last place, v clipped to [-700, 700].
+
+    A library call would keep the lane loop from becoming vector instructions. Here
+    v = k log 2 + r with |r| <= log(2)/2, a Taylor polynomial of degree 13 in r, and k added to the
+    exponent bits. Adding 1.5 * 2^52 rounds to an integer and leaves it in the low bits.
+    """
+    v = min(max(v, -700.0), 700.0)
+    shifted = v * 1.4426950408889634 + 6755399441055744.0
+    k = shifted - 6755399441055744.0
+    r = (v - k * 0.6931471803691238) - k * 1.9082149292705877e-10  # log 2 in two parts
+    p = 1.0 / 6227020800.0
+    p = p * r + 1.0 / 479001600.0
+    p = p * r + 1.0 / 39916800.0
+    p = p * r + 1.0 / 3628800.0
+    p = p * r + 1.0 / 362880.0
+    p = p * r + 1.0 / 40320.0
+    p = p * r + 1.0 / 5040.0
+    p = p * r + 1.0 / 720.0
+    p = p * r + 1.0 / 120.0
+    p = p * r + 1.0 / 24.0
+    p = p * r + 1.0 / 6.0
+    p = p * r + 0.5
+    p = p * (r * r) + r + 1.0
+    return _float_of(_bits_of(p) + (_bits_of(shifted) << np.int64(52)))
+
+
+@njit(cache=True)
+def exp_in_place(values):
+    """Replace every entry (float64) by `_exp` of it; what the tests compare with ``math.exp``."""
+    for i in range(len(values)):
+        values[i] = _exp(values[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # a check for zero would break the vectors
+def _sigmoid_epoch(x, bits, n, backward, eta, offset):
+    """One epoch of ``x -= eta * (sigmoid(x) + offset)`` in every lane."""
+    o0, o1 = eta * offset[0], eta * offset[1]
+    for i in range(n):
+        j = n - 1 - i if backward else i
+        word = j >> 6
+        bit = _U1 << (np.uint64(j) & _U63)
+        for lane in range(LANES):
+            v = x[lane]
+            push = o1 if (bits[word, lane] & bit) != _U0 else o0
+            x[lane] = v - (eta / (1.0 + _exp(-v)) + push)
+
+
 @njit(cache=True, nogil=True)
 def run_lanes(
     recurrence,
@@ -160,9 +231,9 @@ def run_lanes(
     Parameters
     ----------
     recurrence : int
-        ``KINKED`` or ``SMOOTHED``.
+        ``KINKED``, ``SMOOTHED`` or ``SIGMOID``.
     left, right, offset : float64 (2,)
-        Slopes on either side of 0 and offset of the gradient, by kind.
+        Slopes on either side of 0 (unused by ``SIGMOID``) and offset of the gradient, by kind.
     width : float
         Half width of the smoothed kink.
     kinds : bool (n,)
@@ -205,6 +276,8 @@ def run_lanes(
                         bits[j >> 6, lane] |= _U1 << (np.uint64(j) & _U63)
         if recurrence == KINKED:
             _kinked_epoch(x, bits, n, reverse[k], steps[k], left, right, offset)
+        elif recurrence == SIGMOID:
+            _sigmoid_epoch(x, bits, n, reverse[k], steps[k], offset)
         else:
             _smoothed_epoch(x, bits, n, reverse[k], steps[k], left, right, offset, width)
         if kept < len(record) and record[kept] == k + 1:
@@ -347,8 +420,10 @@ def run_components(
 
 
 @njit(cache=True, nogil=True)
-def scatter_weights(states, orders, weights, fresh, backward, replacement, out):
+def scatter_weights(states, orders, weights, fresh, backward, replacement, decay, out):
     """Add each step's weight to the component it visits: an epoch as one row of a matrix product.
+
+    Several epochs are one row too, if what the earlier ones left has decayed.
 
     Parameters
     ----------
@@ -359,6 +434,8 @@ def scatter_weights(states, orders, weights, fresh, backward, replacement, out):
     weights : float64 (n,)
         Weight of step j.
     fresh, backward, replacement : bool
+    decay : float
+        Factor on what ``out`` holds; 0 overwrites it.
     out : float64 (runs, n)
         Written in place.
     """
@@ -368,7 +445,10 @@ def scatter_weights(states, orders, weights, fresh, backward, replacement, out):
             states[0, r], states[1, r] = _draw_order(
                 states[0, r], states[1, r], orders[r], replacement
             )
-        out[r] = 0.0
+        if decay == 0.0:
+            out[r] = 0.0  # also where an infinity stood
+        else:
+            out[r] *= decay
         for j in range(n):
             out[r, orders[r, n - 1 - j if backward else j]] += weights[j]
 

@@ -38,7 +38,8 @@ class FiniteSum(Protocol):
 class TwoKinds:
     """A one-dimensional sum whose components come in two kinds.
 
-    The gradient of a component of kind s is ``(right[s] if x > 0 else left[s]) * x + offset[s]``.
+    The gradient of a component of kind s is ``(right[s] if x > 0 else left[s]) * x + offset[s]``,
+    or, if ``sigmoid`` is set, ``1 / (1 + exp(-x)) + offset[s]``.
 
     Attributes
     ----------
@@ -47,6 +48,8 @@ class TwoKinds:
     left, right, offset : ndarray of float64, shape (2,)
     width : float
         Half width over which the second derivative turns from left to right; 0 is a kink.
+    sigmoid : bool
+        True for the logistic gradient, which reads neither slopes nor width.
     """
 
     kinds: NDArray[np.bool_]
@@ -54,6 +57,7 @@ class TwoKinds:
     right: Array
     offset: Array
     width: float = 0.0
+    sigmoid: bool = False
 
 
 def _finite(name: str, values: ArrayLike, shape: str, ndim: tuple[int, ...]) -> Array:
@@ -332,3 +336,51 @@ class LogisticSum:
         raise ValueError(
             f"l2 must be positive for these data, got {self.l2}: they have no finite minimiser"
         )
+
+
+class LabelLogistic:
+    """``f_i(x) = log(1 + exp(x)) - y_i x``: logistic regression on labels alone, one dimension.
+
+    The gradient is ``sigmoid(x) - y_i``; the first n - positives labels are 0, the rest are 1.
+
+    Parameters
+    ----------
+    n : int
+        Number of components.
+    positives : int
+        How many have y_i = 1, from 1 to n - 1.
+
+    Raises
+    ------
+    ValueError
+        If ``positives`` is outside its range: with one label only there is no minimiser.
+    """
+
+    dim = 1
+
+    def __init__(self, n: int, positives: int) -> None:
+        if not 1 <= positives <= n - 1:
+            raise ValueError(f"positives must lie in 1..{n - 1}, got {positives}")
+        self.n = n
+        self.labels = (np.arange(n) >= n - positives).astype(np.float64)
+        self.minimizer = np.array([np.log(positives / (n - positives))])
+
+    def value(self, x: Array) -> Array:
+        """F(x): float64 (..., 1) -> (...)."""
+        v = x[..., 0]
+        return np.logaddexp(0.0, v) - self.labels.mean() * v
+
+    def gradient(self, i: NDArray[np.int64], x: Array) -> Array:
+        """Gradient of f_i: int (...), float64 (..., 1) -> (..., 1)."""
+        from scipy.special import expit
+
+        return expit(x) - self.labels[i][..., None]
+
+    def component_gradients(self, x: Array) -> Array:
+        """All gradients at one point: float64 (1,) -> (n, 1)."""
+        return self.gradient(np.arange(self.n), np.broadcast_to(x, (self.n, 1)))
+
+    def two_kinds(self) -> TwoKinds:
+        """The compiled form."""
+        unused = np.zeros(2)
+        return TwoKinds(self.labels > 0, unused, unused, np.array([0.0, -1.0]), sigmoid=True)

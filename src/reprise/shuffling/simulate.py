@@ -21,6 +21,7 @@ from reprise.shuffling import kernels
 from reprise.shuffling.orders import ORDER_NAMES, Order, OrderName, Schedule, draw_orders, schedule
 from reprise.shuffling.problems import (
     FiniteSum,
+    LabelLogistic,
     LogisticSum,
     MeanEstimation,
     PiecewiseQuadratic,
@@ -40,6 +41,7 @@ __all__ = [
     "FiniteSum",
     "GridPoint",
     "GridResult",
+    "LabelLogistic",
     "LogisticSum",
     "MeanEstimation",
     "Order",
@@ -58,6 +60,8 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
+
+WIDE = 32  # dimensions from which on mean estimation gathers weights over epochs
 
 
 class GridPoint(NamedTuple):
@@ -337,6 +341,7 @@ def _simulate(
     pair: TwoKinds | None = problem.two_kinds() if hasattr(problem, "two_kinds") else None
     if pair is not None:
         recurrence = kernels.SMOOTHED if pair.width > 0 else kernels.KINKED
+        recurrence = kernels.SIGMOID if pair.sigmoid else recurrence
         form = (recurrence, pair.left, pair.right, pair.offset, pair.width, pair.kinds)
         flat = out[:, :, 0].copy()
         kernels.run_lanes(*form, steps, *order, *stream, x0[:, 0].copy(), record, flat)
@@ -374,27 +379,51 @@ def _run_mean_estimation(
     record: NDArray[np.int64],
     out: Array,
 ) -> None:
-    """All Hessians are equal: an epoch of all runs is one matrix product."""
+    """All Hessians are equal: an epoch of all runs is one matrix product, and so are several.
+
+    An epoch and its reversal (a *block* of two) make one product. A block that repeats the one
+    before repeats its product. Otherwise, in ``WIDE`` dimensions or more, weights are gathered over
+    the blocks, decayed epoch by epoch, and multiplied once, before the next recorded epoch.
+    """
     ids = stream[2]
-    n = problem.n
+    n, epochs = problem.n, len(steps)
     states = kernels.open_streams(*stream)
     orders = np.tile(np.arange(n), (len(ids), 1))
     weights = np.empty((len(ids), n))
+    kept = {int(k): place for place, k in enumerate(record)}
+    etas, source, reverse = list(steps), plan.source.tolist(), plan.reverse.tolist()
     x = x0.copy()
-    layout = None
-    for k, eta in enumerate(steps):
-        fresh = plan.source[k] == kernels.DRAW
-        if plan.source[k] == kernels.GIVEN:
-            orders[:] = plan.given[ids % len(plan.given), min(k, plan.given.shape[1] - 1)]
-        backward = bool(plan.reverse[k])
-        if plan.source[k] != kernels.KEEP or (backward, eta) != layout:
-            w = _epoch_weights(n, eta)
-            kernels.scatter_weights(states, orders, w, fresh, backward, plan.replacement, weights)
-            push = weights @ problem.points
-            layout = (backward, eta)
-        x = (1 - eta) ** n * x + push
-        if k + 1 in record:
-            out[np.searchsorted(record, k + 1)] = x
+    push, factor, layout = x, 1.0, None
+    begun, gathered = False, 1.0  # whether weights wait for their product, and their decay
+    k = 0
+    while k < epochs:
+        turns = k + 1 < epochs and source[k + 1] == kernels.KEEP and reverse[k + 1] != reverse[k]
+        end = k + 2 if turns and k + 1 not in kept else k + 1
+        block = tuple(zip(reverse[k:end], etas[k:end], strict=True))
+        postponed = False
+        if source[k] != kernels.KEEP or block != layout:
+            layout = None if begun else block
+            for epoch in range(k, end):
+                if source[epoch] == kernels.GIVEN:
+                    orders[:] = plan.given[
+                        ids % len(plan.given), min(epoch, plan.given.shape[1] - 1)
+                    ]
+                w, rho = _epoch_weights(n, etas[epoch]), (1 - etas[epoch]) ** n
+                fresh = source[epoch] == kernels.DRAW
+                way = (fresh, reverse[epoch], plan.replacement, rho if begun else 0.0)
+                kernels.scatter_weights(states, orders, w, *way, weights)
+                begun, gathered = True, gathered * rho
+            follows = end < epochs and source[end] != kernels.KEEP
+            postponed = problem.dim >= WIDE and follows and end not in kept
+            if not postponed:
+                push, factor = weights @ problem.points, gathered
+        if not postponed:
+            x *= factor
+            x += push
+            begun, gathered = False, 1.0
+        if end in kept:
+            out[kept[end]] = x
+        k = end
 
 
 def _run_any(
@@ -417,7 +446,8 @@ def _run_any(
         if plan.source[k] == kernels.GIVEN:
             orders[:] = plan.given[ids % len(plan.given), min(k, plan.given.shape[1] - 1)]
         elif plan.source[k] == kernels.DRAW:
-            kernels.scatter_weights(states, orders, nothing, True, False, plan.replacement, unused)
+            way = (True, False, plan.replacement, 0.0)
+            kernels.scatter_weights(states, orders, nothing, *way, unused)
         for j in range(problem.n):
             column = problem.n - 1 - j if plan.reverse[k] else j
             x = x - eta * problem.gradient(orders[:, column], x)
