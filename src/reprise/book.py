@@ -212,6 +212,7 @@ def execute(
                 parameters=dict(parameters),
                 kernel_name="python3",
                 progress_bar=progress,
+                request_save_on_cell_execute=False,  # megabytes of figures, after every cell
             )
             loads = [json.loads(line) for line in log.read_text().splitlines()]
         read_ledgers(unfinished)
