@@ -28,6 +28,7 @@ from reprise.shuffling.simulate import (
     Order,
     QuadraticSum,
     draw_orders,
+    epoch_weights,
     run_sgd,
 )
 
@@ -374,7 +375,10 @@ def spread_sum(n: int, curvature: float, step_size: float, epochs: int) -> Array
     after = keep ** np.arange(n - 1, -1, -1.0)
     gain = step_size * curvature / n * float((after - keep ** (n - 1)).sum())
     factor = keep ** (n - 1) * (1 - step_size - step_size * curvature)
-    return np.array([gain * math.fsum(factor**j for j in range(k)) for k in range(epochs + 1)])
+    sums = [0.0]
+    for _ in range(epochs):
+        sums.append(factor * sums[-1] + gain)
+    return np.array(sums)
 
 
 def spread_bound(n: int, curvature: float, step_size: float) -> float:
@@ -743,7 +747,7 @@ def pattern_error(
     if K < 1 or K % len(pattern):
         raise ValueError(f"K must be a multiple of {len(pattern)}, got {K}")
     rho = (1 - step_size) ** n
-    w = step_size * (1 - step_size) ** np.arange(n - 1, -1, -1.0)
+    w = epoch_weights(n, step_size)
     block = np.zeros(n)
     for way in pattern:
         block = rho * block + w[::way]

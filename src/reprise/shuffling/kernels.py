@@ -420,20 +420,32 @@ def run_components(
 
 
 @njit(cache=True, nogil=True)
-def scatter_weights(states, orders, weights, fresh, backward, replacement, decay, out):
-    """Add each step's weight to the component it visits: an epoch as one row of a matrix product.
-
-    Several epochs are one row too, if what the earlier ones left has decayed.
+def redraw_orders(states, orders, replacement):
+    """Draw every run's next order in place.
 
     Parameters
     ----------
     states : uint64 (2, runs)
         Streams, advanced in place.
     orders : int64 (runs, n)
-        Current orders, redrawn in place where ``fresh``.
+    replacement : bool
+    """
+    for r in range(len(orders)):
+        states[0, r], states[1, r] = _draw_order(states[0, r], states[1, r], orders[r], replacement)
+
+
+@njit(cache=True, nogil=True)
+def scatter_weights(orders, weights, backward, decay, out):
+    """Add each step's weight to the component it visits: an epoch as one row of a matrix product.
+
+    Several epochs are one row too, if what the earlier ones left has decayed.
+
+    Parameters
+    ----------
+    orders : int64 (runs, n)
     weights : float64 (n,)
         Weight of step j.
-    fresh, backward, replacement : bool
+    backward : bool
     decay : float
         Factor on what ``out`` holds; 0 overwrites it.
     out : float64 (runs, n)
@@ -441,10 +453,6 @@ def scatter_weights(states, orders, weights, fresh, backward, replacement, decay
     """
     runs, n = orders.shape
     for r in range(runs):
-        if fresh:
-            states[0, r], states[1, r] = _draw_order(
-                states[0, r], states[1, r], orders[r], replacement
-            )
         if decay == 0.0:
             out[r] = 0.0  # also where an infinity stood
         else:

@@ -184,6 +184,11 @@ def bootstrap_means(
     return out
 
 
+def epoch_weights(n: int, eta: float) -> NDArray[np.float64]:
+    """Weight ``eta (1 - eta)^(n - j)`` that step j of an epoch leaves on its component: (n,)."""
+    return eta * (1 - eta) ** np.arange(n - 1, -1, -1.0)
+
+
 def mean_estimation_error(
     n: int,
     K: int,
@@ -234,7 +239,7 @@ def mean_estimation_error(
         q = (1 - eta) ** 2
         power = q ** (n * K)
         return power * initial_distance2 + eta**2 * (sum_squares / n) * (1 - power) / (1 - q)
-    w = eta * (1 - eta) ** np.arange(n - 1, -1, -1.0)
+    w = epoch_weights(n, eta)
     rho, epochs = (1 - eta) ** n, K
     if order.startswith("flipflop_"):
         if K % 2:

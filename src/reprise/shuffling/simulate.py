@@ -31,6 +31,7 @@ from reprise.shuffling.problems import (
 from reprise.shuffling.rates import (
     RateFit,
     bootstrap_means,
+    epoch_weights,
     fit_rate,
     log_step_size,
     mean_estimation_error,
@@ -52,6 +53,7 @@ __all__ = [
     "SGDResult",
     "bootstrap_means",
     "draw_orders",
+    "epoch_weights",
     "fit_rate",
     "log_step_size",
     "mean_estimation_error",
@@ -365,9 +367,18 @@ def _components(problem: QuadraticSum | LogisticSum) -> tuple[int, Array, Array,
     return kernels.DENSE, problem.A, problem.b, np.empty(0)
 
 
-def _epoch_weights(n: int, eta: float) -> Array:
-    """Weight ``eta (1 - eta)^(n - j)`` that step j of an epoch leaves on its component."""
-    return eta * (1 - eta) ** np.arange(n - 1, -1, -1.0)
+def _next_orders(
+    plan: Schedule,
+    k: int,
+    ids: NDArray[np.int64],
+    states: NDArray[np.uint64],
+    orders: NDArray[np.int64],
+) -> None:
+    """Turn the runs' orders (r, n) into those of epoch k, in place."""
+    if plan.source[k] == kernels.GIVEN:
+        orders[:] = plan.given[ids % len(plan.given), min(k, plan.given.shape[1] - 1)]
+    elif plan.source[k] == kernels.DRAW:
+        kernels.redraw_orders(states, orders, plan.replacement)
 
 
 def _run_mean_estimation(
@@ -404,14 +415,10 @@ def _run_mean_estimation(
         if source[k] != kernels.KEEP or block != layout:
             layout = None if begun else block
             for epoch in range(k, end):
-                if source[epoch] == kernels.GIVEN:
-                    orders[:] = plan.given[
-                        ids % len(plan.given), min(epoch, plan.given.shape[1] - 1)
-                    ]
-                w, rho = _epoch_weights(n, etas[epoch]), (1 - etas[epoch]) ** n
-                fresh = source[epoch] == kernels.DRAW
-                way = (fresh, reverse[epoch], plan.replacement, rho if begun else 0.0)
-                kernels.scatter_weights(states, orders, w, *way, weights)
+                _next_orders(plan, epoch, ids, states, orders)
+                w, rho = epoch_weights(n, etas[epoch]), (1 - etas[epoch]) ** n
+                decay = rho if begun else 0.0
+                kernels.scatter_weights(orders, w, reverse[epoch], decay, weights)
                 begun, gathered = True, gathered * rho
             follows = end < epochs and source[end] != kernels.KEEP
             postponed = problem.dim >= WIDE and follows and end not in kept
@@ -439,15 +446,9 @@ def _run_any(
     ids = stream[2]
     states = kernels.open_streams(*stream)
     orders = np.tile(np.arange(problem.n), (len(ids), 1))
-    nothing = np.zeros(problem.n)
-    unused = np.empty((len(ids), problem.n))
     x = x0.copy()
     for k, eta in enumerate(steps):
-        if plan.source[k] == kernels.GIVEN:
-            orders[:] = plan.given[ids % len(plan.given), min(k, plan.given.shape[1] - 1)]
-        elif plan.source[k] == kernels.DRAW:
-            way = (True, False, plan.replacement, 0.0)
-            kernels.scatter_weights(states, orders, nothing, *way, unused)
+        _next_orders(plan, k, ids, states, orders)
         for j in range(problem.n):
             column = problem.n - 1 - j if plan.reverse[k] else j
             x = x - eta * problem.gradient(orders[:, column], x)
