@@ -59,7 +59,8 @@ class Part:
     interval : list of two floats, or None
         95% interval of a measured estimate.
     remark : str
-        Why a part failed although its value satisfies the rule; empty otherwise.
+        Why a part failed although its value satisfies the rule, or that its interval does not
+        exclude the rule's boundary; empty otherwise.
     """
 
     name: str
@@ -203,7 +204,8 @@ class Ledger:
             profile that is not listed takes the rule of "book".
         interval : tuple of two floats, optional
             95% interval of ``measured``. With ``within``, an interval wider than the rule decides
-            nothing: the part is then not reproduced, and says why.
+            nothing: the part is then not reproduced, and says why. A part that holds while its
+            interval reaches past the rule says so.
         expected_from : str, optional
             The smallest profile at which the claim is expected to show. A failure of a smaller run
             is "not reproduced at this scale".
@@ -231,6 +233,8 @@ class Ledger:
         bounds = None if interval is None else _bounds(id, "interval", interval)
         if bounds and rule.kind == "within" and not bounds[1] - bounds[0] <= rule.high - rule.low:
             holds, remark = False, "undecided: the interval is wider than the rule"
+        elif bounds and holds and not (rule.low <= bounds[0] and bounds[1] <= rule.high):
+            remark = "close: the interval reaches past the rule"
         smaller = False
         if expected_from is not None:
             if expected_from not in PROFILES:

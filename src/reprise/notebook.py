@@ -220,6 +220,59 @@ def player(
     )
 
 
+def explorer(
+    sliders: Sequence[tuple[str, str, float, float, float, float]],
+    model: str,
+    *,
+    caption: str,
+    alt: str,
+) -> Picture:
+    """A bar chart that the reader's browser recomputes from sliders, all in the page.
+
+    Parameters
+    ----------
+    sliders : sequence of (name, label, low, high, step, value)
+        Labels may hold HTML.
+    model : str
+        Body of a JavaScript function of ``v`` (the sliders' values by name) that returns
+        ``{labels, values, x, y}``: a bar for each label with its positive value, and what the two
+        axes show. Bars are drawn on a logarithmic scale; the lowest is marked.
+    caption, alt : str
+        As for `picture`.
+
+    Returns
+    -------
+    Picture
+
+    Raises
+    ------
+    ValueError
+        If there is no slider, or a slider's value is outside its range.
+    """
+    if not sliders:
+        raise ValueError("sliders must hold at least one, got none")
+    rows = []
+    for name, label, low, high, step, value in sliders:
+        if not low <= value <= high:
+            raise ValueError(f"slider {name} must start in [{low}, {high}], got {value}")
+        rows.append(
+            f'<label><span>{label}</span><input type="range" name="{html.escape(name)}" '
+            f'min="{low:g}" max="{high:g}" step="{step:g}" value="{value:g}">'
+            f"<output>{value:g}</output></label>"
+        )
+    drawing = (
+        f'<svg role="img" aria-label="{html.escape(alt)}" viewBox="0 0 560 220" '
+        'style="width:100%;max-width:640px"></svg>'
+    )
+    script = _EXPLORER_SCRIPT.replace("MODEL", model)
+    return Picture(
+        f'<figure class="reprise-figure reprise-explorer">{"".join(rows)}{drawing}'
+        f"<p aria-live='polite'></p><figcaption>{html.escape(caption)}</figcaption>"
+        f"<script>{script}</script></figure>",
+        caption,
+    )
+
+
 def svg(figure: MatplotlibFigure, *, salt: str = "") -> str:
     """Draw a figure as SVG that takes its ink from the page, and close it.
 
@@ -292,6 +345,43 @@ _PLAYER_SCRIPT = """
   button.addEventListener('click', () => { if (timer) pause(); else play(); });
 })();
 """
+
+
+_EXPLORER_SCRIPT = """
+(() => {
+  const root = document.currentScript.parentElement;
+  const inputs = [...root.querySelectorAll('input')], drawing = root.querySelector('svg');
+  const model = v => { MODEL };
+  const short = n => n >= 1e4 || n < 0.1
+    ? n.toExponential(1).replace('e+', 'e') : `${+n.toPrecision(3)}`;
+  const text = (x, y, size, anchor, words) =>
+    `<text x="${x}" y="${y}" font-size="${size}" text-anchor="${anchor}" ` +
+    `fill="currentColor">${words}</text>`;
+  const draw = () => {
+    const v = {};
+    for (const input of inputs) {
+      v[input.name] = +input.value;
+      input.nextElementSibling.textContent = input.value;
+    }
+    const { labels, values, x, y } = model(v);
+    const logs = values.map(Math.log10);
+    const low = Math.min(...logs), high = Math.max(...logs, low + 1);
+    const best = logs.indexOf(low), width = 540 / labels.length;
+    drawing.innerHTML = labels.map((label, i) => {
+      const height = 12 + 128 * (logs[i] - low) / (high - low), left = 10 + i * width;
+      const ink = i === best ? 'COLOR' : 'currentColor';
+      return `<rect x="${left + 3}" y="${178 - height}" width="${width - 6}" height="${height}" ` +
+        `fill="${ink}" fill-opacity="${i === best ? 1 : 0.3}"/>` +
+        text(left + width / 2, 172 - height, 11, 'middle', short(values[i])) +
+        text(left + width / 2, 194, 12, 'middle', label);
+    }).join('') +
+      text(280, 214, 12, 'middle', x) + text(10, 14, 12, 'start', y + ' (log scale)');
+    root.querySelector('p').textContent = `best: ${labels[best]}`;
+  };
+  inputs.forEach(input => input.addEventListener('input', draw));
+  draw();
+})();
+""".replace("COLOR", plotting.COLORS["orange"])
 
 
 class _Verbatim:

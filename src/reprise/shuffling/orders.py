@@ -4,6 +4,9 @@ Every order of the part is a *schedule*: for each epoch, where its permutation c
 from the epoch before, freshly drawn, or given) and whether it is walked backwards. Random
 reshuffling draws in each epoch, single shuffle only in the first, FlipFlop reverses every second
 epoch (Rajput, Lee, Papailiopoulos 2022). The simulator walks schedules and knows no names.
+
+Where several workers hold n components each, every worker draws an order of its own, or all walk
+one order with shifted starts: synchronized shuffling (Yun, Rajput, Sra 2022).
 """
 
 from __future__ import annotations
@@ -25,9 +28,12 @@ OrderName = Literal[
     "flipflop_random_reshuffling",
     "flipflop_incremental",
 ]
+SchemeName = Literal[OrderName, "synchronized", "flipflop_synchronized"]
 Order = OrderName | NDArray[np.int64]
+Scheme = SchemeName | NDArray[np.int64]
 
 ORDER_NAMES: tuple[str, ...] = OrderName.__args__
+SCHEME_NAMES: tuple[str, ...] = SchemeName.__args__
 
 
 @dataclass(frozen=True)
@@ -42,13 +48,17 @@ class Schedule:
         True where the epoch walks its order from the last entry to the first.
     replacement : bool
         True if a drawn order is n independent uniform indices, not a permutation.
-    given : ndarray of int64, shape (1 or runs, 1 or epochs, n)
+    shared : bool
+        True if the workers of a run share each drawn order: worker m starts at position
+        ``(n / workers) pi(m)``, with a fresh permutation pi of the workers in each epoch.
+    given : ndarray of int64, shape (1 or runs, 1 or epochs, 1 or workers, n)
         The orders that epochs with source ``GIVEN`` read.
     """
 
     source: NDArray[np.int8]
     reverse: NDArray[np.bool_]
     replacement: bool
+    shared: bool
     given: NDArray[np.int64]
 
     @property
@@ -57,15 +67,21 @@ class Schedule:
         return len(self.source)
 
 
-def schedule(order: Order, n: int, *, epochs: int, runs: int = 1) -> Schedule:
+def schedule(
+    order: Scheme, n: int, *, epochs: int, runs: int = 1, workers: int | None = None
+) -> Schedule:
     """Turn the name of an order, or an array of permutations, into a schedule.
 
     Parameters
     ----------
-    order : str or ndarray of int, shape (epochs, n) or (runs, epochs, n)
-        One of ``ORDER_NAMES``, or permutations of ``0..n-1``, one row an epoch.
+    order : str or ndarray of int
+        One of ``ORDER_NAMES``, or permutations of ``0..n-1``, one row an epoch: shape (epochs, n)
+        or (runs, epochs, n). With ``workers`` also the other ``SCHEME_NAMES``, and shape
+        (epochs, workers, n) or (runs, epochs, workers, n).
     n, epochs, runs : int
-        Components, epochs and independent runs, each at least 1.
+        Components (of one worker), epochs and independent runs, each at least 1.
+    workers : int, optional
+        Machines that walk side by side; by default one, which is plain SGD.
 
     Returns
     -------
@@ -74,8 +90,9 @@ def schedule(order: Order, n: int, *, epochs: int, runs: int = 1) -> Schedule:
     Raises
     ------
     ValueError
-        For an unknown name, ``epochs < 1``, ``runs < 1``, an odd number of epochs for FlipFlop, an
-        array of the wrong shape, or a row that is not a permutation.
+        For an unknown name, ``epochs < 1``, ``runs < 1``, an odd number of epochs for FlipFlop,
+        synchronized orders whose workers do not divide n, an array of the wrong shape, or a row
+        that is not a permutation.
     """
     if epochs < 1:
         raise ValueError(f"epochs must be at least 1, got {epochs}")
@@ -83,32 +100,41 @@ def schedule(order: Order, n: int, *, epochs: int, runs: int = 1) -> Schedule:
         raise ValueError(f"runs must be at least 1, got {runs}")
     source = np.full(epochs, kernels.KEEP, dtype=np.int8)
     reverse = np.zeros(epochs, dtype=bool)
-    listed = np.arange(n, dtype=np.int64).reshape(1, 1, n)
+    listed = np.arange(n, dtype=np.int64).reshape(1, 1, 1, n)
     if not isinstance(order, str):
         source[:] = kernels.GIVEN
-        return Schedule(source, reverse, False, _as_permutations(order, n, epochs, runs))
-    if order not in ORDER_NAMES:
-        raise ValueError(
-            f"order must be one of {', '.join(ORDER_NAMES)} or an array, got {order!r}"
-        )
+        given = _as_permutations(order, n, epochs, runs, workers)
+        return Schedule(source, reverse, False, False, given)
+    names = ORDER_NAMES if workers is None else SCHEME_NAMES
+    if order not in names:
+        raise ValueError(f"order must be one of {', '.join(names)} or an array, got {order!r}")
     period = 1
     if order.startswith("flipflop_"):
         if epochs % 2:
             raise ValueError(f"epochs must be even for FlipFlop, got {epochs}")
         period = 2
         reverse[1::2] = True
+    shared = order.endswith("synchronized")
+    if shared and n % workers:
+        raise ValueError(f"workers must divide components to be synchronized, got {workers}, {n}")
     match order.removeprefix("flipflop_"):
-        case "with_replacement" | "random_reshuffling":
+        case "with_replacement" | "random_reshuffling" | "synchronized":
             source[::period] = kernels.DRAW
         case "single_shuffle":
             source[0] = kernels.DRAW
         case "incremental":
             source[0] = kernels.GIVEN
-    return Schedule(source, reverse, order == "with_replacement", listed)
+    return Schedule(source, reverse, order == "with_replacement", shared, listed)
 
 
 def draw_orders(
-    order: Order, n: int, *, epochs: int, runs: int, rng: np.random.Generator
+    order: Scheme,
+    n: int,
+    *,
+    epochs: int,
+    runs: int,
+    workers: int | None = None,
+    rng: np.random.Generator,
 ) -> NDArray[np.int64]:
     """Write out the component indices that ``order`` visits.
 
@@ -117,13 +143,15 @@ def draw_orders(
     order : str or ndarray of int
         As for `schedule`.
     n, epochs, runs : int
-        Components, epochs and independent runs.
+        Components (of one worker), epochs and independent runs.
+    workers : int, optional
+        As for `schedule`.
     rng : numpy.random.Generator
-        Seeds one stream for each run.
+        Seeds one stream for each run and worker.
 
     Returns
     -------
-    ndarray of int64, shape (runs, epochs, n)
+    ndarray of int64, shape (runs, epochs, n) or, with ``workers``, (runs, epochs, workers, n)
 
     Raises
     ------
@@ -132,31 +160,35 @@ def draw_orders(
     """
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
-    plan = schedule(order, n, epochs=epochs, runs=runs)
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers must be at least 1, got {workers}")
+    plan = schedule(order, n, epochs=epochs, runs=runs, workers=workers)
     seed = np.uint64(rng.integers(2**64, dtype=np.uint64))
-    out = np.empty((runs, epochs, n), dtype=np.int64)
-    kernels.write_orders(
-        plan.source, plan.reverse, plan.replacement, plan.given, seed, np.uint64(0), out
-    )
-    return out
+    out = np.empty((runs, epochs, workers or 1, n), dtype=np.int64)
+    how = (plan.source, plan.reverse, plan.replacement, plan.shared, plan.given)
+    kernels.write_orders(*how, seed, np.uint64(0), out)
+    return out[:, :, 0] if workers is None else out
 
 
-def _as_permutations(order: NDArray, n: int, epochs: int, runs: int) -> NDArray[np.int64]:
-    """Check user-given permutations and give them the shape (1 or runs, epochs, n)."""
+def _as_permutations(
+    order: NDArray, n: int, epochs: int, runs: int, workers: int | None
+) -> NDArray[np.int64]:
+    """Check given permutations; give them the shape (1 or runs, epochs, 1 or workers, n)."""
     array = np.asarray(order)
-    shapes = {(epochs, n), (runs, epochs, n)}
-    if array.shape not in shapes:
+    row = (n,) if workers is None else (workers, n)
+    if array.shape not in {(epochs, *row), (runs, epochs, *row)}:
+        names = "n" if workers is None else "workers, n"
         raise ValueError(
-            f"order must have shape (epochs, n) = {(epochs, n)} or (runs, epochs, n) = "
-            f"{(runs, epochs, n)}, got {array.shape}"
+            f"order must have shape (epochs, {names}) = {(epochs, *row)} or (runs, epochs, "
+            f"{names}) = {(runs, epochs, *row)}, got {array.shape}"
         )
     if not np.issubdtype(array.dtype, np.integer):
         raise ValueError(f"order must hold integers, got dtype {array.dtype}")
-    array = np.ascontiguousarray(array, dtype=np.int64).reshape(-1, epochs, n)
+    array = np.ascontiguousarray(array, dtype=np.int64).reshape(-1, epochs, workers or 1, n)
     wrong = np.flatnonzero((np.sort(array, axis=-1) != np.arange(n)).any(axis=-1))
     if wrong.size:
-        row = array.reshape(-1, n)[wrong[0]]
+        culprit = array.reshape(-1, n)[wrong[0]]
         raise ValueError(
-            f"order must hold permutations of 0..{n - 1}; row {wrong[0]} is {row[:10].tolist()}"
+            f"order must hold permutations of 0..{n - 1}; row {wrong[0]} is {culprit[:10].tolist()}"
         )
     return array

@@ -3,13 +3,15 @@
 Each problem has ``n``, ``dim``, ``minimizer``, ``value(x)``, ``gradient(i, x)`` and
 ``component_gradients(x)``; all take batches along leading axes. Any object with these (and nothing
 else) can be given to the simulator; the classes here also have a compiled path.
+
+``FederatedSum`` deals the components of any such problem out to workers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -38,8 +40,8 @@ class FiniteSum(Protocol):
 class TwoKinds:
     """A one-dimensional sum whose components come in two kinds.
 
-    The gradient of a component of kind s is ``(right[s] if x > 0 else left[s]) * x + offset[s]``,
-    or, if ``sigmoid`` is set, ``1 / (1 + exp(-x)) + offset[s]``.
+    The gradient of a component of kind s is ``(right[s] if x > 0 else left[s]) * x + offset[s]``;
+    another ``curve`` replaces its first term.
 
     Attributes
     ----------
@@ -48,8 +50,9 @@ class TwoKinds:
     left, right, offset : ndarray of float64, shape (2,)
     width : float
         Half width over which the second derivative turns from left to right; 0 is a kink.
-    sigmoid : bool
-        True for the logistic gradient, which reads neither slopes nor width.
+    curve : {"glued", "sigmoid", "rippled"}
+        The first term: as above, ``1 / (1 + exp(-x))``, or ``2 x + 3 sin 2x``. The last two read
+        neither slopes nor width.
     """
 
     kinds: NDArray[np.bool_]
@@ -57,7 +60,7 @@ class TwoKinds:
     right: Array
     offset: Array
     width: float = 0.0
-    sigmoid: bool = False
+    curve: Literal["glued", "sigmoid", "rippled"] = "glued"
 
 
 def _finite(name: str, values: ArrayLike, shape: str, ndim: tuple[int, ...]) -> Array:
@@ -383,4 +386,213 @@ class LabelLogistic:
     def two_kinds(self) -> TwoKinds:
         """The compiled form."""
         unused = np.zeros(2)
-        return TwoKinds(self.labels > 0, unused, unused, np.array([0.0, -1.0]), sigmoid=True)
+        return TwoKinds(self.labels > 0, unused, unused, np.array([0.0, -1.0]), curve="sigmoid")
+
+
+class GluedSum:
+    """``f_i(x) = c(x) x^2 / 2 + o_i x``: the glued parabolas of `PiecewiseQuadratic`, any noise.
+
+    ``c(x) = curvature_right`` for x > 0 and ``curvature_left`` otherwise; the offsets o_i have mean
+    0, so ``F(x) = c(x) x^2 / 2``, with minimiser 0.
+
+    Parameters
+    ----------
+    offsets : array_like, shape (n,)
+    curvature_right, curvature_left : float
+        Positive.
+
+    Raises
+    ------
+    ValueError
+        If the offsets are not finite or do not have mean 0, or a curvature is not positive.
+    """
+
+    dim = 1
+
+    def __init__(
+        self, offsets: ArrayLike, curvature_right: float = 4.0, curvature_left: float = 1.0
+    ) -> None:
+        self.offsets = _centred(offsets)
+        self.n = len(self.offsets)
+        for name, value in (
+            ("curvature_right", curvature_right),
+            ("curvature_left", curvature_left),
+        ):
+            if not (np.isfinite(value) and value > 0):
+                raise ValueError(f"{name} must be positive and finite, got {value}")
+        self.curvature_right = float(curvature_right)
+        self.curvature_left = float(curvature_left)
+        self.minimizer = np.zeros(1)
+
+    def value(self, x: Array) -> Array:
+        """F(x): float64 (..., 1) -> (...)."""
+        v = x[..., 0]
+        return 0.5 * np.where(v > 0, self.curvature_right, self.curvature_left) * v**2
+
+    def gradient(self, i: NDArray[np.int64], x: Array) -> Array:
+        """Gradient of f_i: int (...), float64 (..., 1) -> (..., 1). At 0 the left side holds."""
+        slope = np.where(x > 0, self.curvature_right, self.curvature_left) * x
+        return slope + self.offsets[i][..., None]
+
+    def component_gradients(self, x: Array) -> Array:
+        """All gradients at one point: float64 (1,) -> (n, 1)."""
+        return self.gradient(np.arange(self.n), np.broadcast_to(x, (self.n, 1)))
+
+    def two_kinds(self) -> TwoKinds | None:
+        """The compiled two-kind form, or None where there are more offsets than two."""
+        kinds = _two_values(self.offsets)
+        if kinds is None:
+            return None
+        pair = np.ones(2)
+        slopes = (self.curvature_left * pair, self.curvature_right * pair)
+        return TwoKinds(self.offsets > kinds[0], *slopes, kinds)
+
+
+class RippledSum:
+    """``f_i(x) = x^2 + 3 sin^2 x + o_i x``: not convex, yet its mean satisfies the PL condition.
+
+    Parameters
+    ----------
+    offsets : array_like, shape (n,)
+        With mean 0, so that F(x) = x^2 + 3 sin^2 x, whose only stationary point is 0.
+
+    Raises
+    ------
+    ValueError
+        If the offsets are not finite or do not have mean 0.
+    """
+
+    dim = 1
+
+    def __init__(self, offsets: ArrayLike) -> None:
+        self.offsets = _centred(offsets)
+        self.n = len(self.offsets)
+        self.minimizer = np.zeros(1)
+
+    def value(self, x: Array) -> Array:
+        """F(x): float64 (..., 1) -> (...)."""
+        v = x[..., 0]
+        return v**2 + 3.0 * np.sin(v) ** 2
+
+    def gradient(self, i: NDArray[np.int64], x: Array) -> Array:
+        """Gradient of f_i: int (...), float64 (..., 1) -> (..., 1)."""
+        return 2.0 * x + 3.0 * np.sin(2.0 * x) + self.offsets[i][..., None]
+
+    def component_gradients(self, x: Array) -> Array:
+        """All gradients at one point: float64 (1,) -> (n, 1)."""
+        return self.gradient(np.arange(self.n), np.broadcast_to(x, (self.n, 1)))
+
+    def two_kinds(self) -> TwoKinds | None:
+        """The compiled two-kind form, or None where there are more offsets than two."""
+        kinds = _two_values(self.offsets)
+        if kinds is None:
+            return None
+        unused = np.zeros(2)
+        return TwoKinds(self.offsets > kinds[0], unused, unused, kinds, curve="rippled")
+
+
+class FederatedSum:
+    """``F(x) = (1/M) sum_m F^m(x)``: the components of a sum, dealt out to M workers in blocks.
+
+    Worker m holds ``f_i^m(x) = f_{m N + i}(x) + d_m . x`` for i < N. The drifts d_m sum to 0: they
+    pull the workers apart and leave F as it is.
+
+    Parameters
+    ----------
+    problem : FiniteSum
+        With ``arrangements * workers * N`` components.
+    workers : int
+        M, at least 1.
+    drift : array_like, shape (workers,) or (workers, d), optional
+        The d_m; none by default.
+    arrangements : int
+        How many ways to deal the components out the problem lists, one after the other. Run r of a
+        simulation uses the r-th, modulo their number; each must have the same mean function.
+
+    Attributes
+    ----------
+    workers, components, dim : int
+        M, N and d. ``n`` is N too: what one epoch of one worker visits.
+    minimizer : ndarray of float64, shape (d,)
+    optimal_value : float
+
+    Raises
+    ------
+    ValueError
+        If the components cannot be dealt out evenly, or the drifts have another shape, are not
+        finite or do not sum to 0.
+    """
+
+    def __init__(
+        self,
+        problem: FiniteSum,
+        workers: int,
+        *,
+        drift: ArrayLike | None = None,
+        arrangements: int = 1,
+    ) -> None:
+        for name, value in (("workers", workers), ("arrangements", arrangements)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        if problem.n % (workers * arrangements):
+            raise ValueError(
+                f"workers * arrangements must divide the problem's components, "
+                f"got {workers} * {arrangements} and {problem.n}"
+            )
+        self.problem = problem
+        self.workers = int(workers)
+        self.arrangements = int(arrangements)
+        self.components = self.n = problem.n // (workers * arrangements)
+        self.dim = problem.dim
+        pull = np.zeros((workers, problem.dim)) if drift is None else np.asarray(drift, float)
+        pull = pull[:, None] if pull.ndim == 1 else pull
+        if pull.shape != (workers, problem.dim) or not np.isfinite(pull).all():
+            raise ValueError(
+                f"drift must be finite, of shape (workers,) or (workers, d) = "
+                f"{(workers, problem.dim)}, got shape {np.shape(drift)}"
+            )
+        if not (np.abs(pull.sum(axis=0)) <= 1e-12 * np.abs(pull).sum(axis=0)).all():
+            raise ValueError(f"drift must sum to 0 over the workers, got {pull.sum(axis=0)}")
+        self.drift = pull
+
+    @property
+    def minimizer(self) -> Array:
+        """The minimiser of F: float64 (d,)."""
+        return self.problem.minimizer
+
+    @property
+    def optimal_value(self) -> float:
+        """F at its minimiser."""
+        return float(self.problem.value(self.problem.minimizer))
+
+    def value(self, x: Array) -> Array:
+        """F(x): float64 (..., d) -> (...)."""
+        return self.problem.value(x)
+
+    def component_gradients(
+        self, m: ArrayLike, i: ArrayLike, x: Array, *, arrangement: int = 0
+    ) -> Array:
+        """Gradient of f_i^m: int (...), int (...), float64 (..., d) -> (..., d)."""
+        m, i = np.broadcast_arrays(np.asarray(m), np.asarray(i))
+        flat = (arrangement * self.workers + m) * self.components + i
+        return self.problem.gradient(flat, x) + self.drift[m]
+
+    def two_kinds(self) -> TwoKinds | None:
+        """The compiled two-kind form of all workers' components, drifts left out, or None."""
+        if self.arrangements > 1 or not hasattr(self.problem, "two_kinds"):
+            return None
+        return self.problem.two_kinds()
+
+
+def _centred(offsets: ArrayLike) -> Array:
+    """Check linear terms: finite, with mean 0."""
+    array = _finite("offsets", offsets, "(n,)", (1,))
+    if abs(array.sum()) > 1e-9 * max(1.0, np.abs(array).sum()):
+        raise ValueError(f"offsets must have mean 0, got {array.mean()}")
+    return array
+
+
+def _two_values(values: Array) -> Array | None:
+    """The two values of an array, ascending; None unless there are exactly two."""
+    kinds = np.unique(values)
+    return kinds if len(kinds) == 2 else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -141,8 +142,87 @@ def fit_rate(
     return RateFit(slope, intercept, low, high, r2)
 
 
+def log_slope(x: ArrayLike, err: ArrayLike) -> NDArray[np.float64]:
+    """Least-squares slope of ``log(err)`` on ``log(x)``, for many rows of errors at once.
+
+    Parameters
+    ----------
+    x : array_like, shape (points,)
+        Positive, at least 2 distinct values.
+    err : array_like, shape (..., points)
+
+    Returns
+    -------
+    ndarray of float64, shape (...)
+        NaN where an error is not positive.
+    """
+    u = np.log(_positive("x", x))
+    u = u - u.mean()
+    err = np.asarray(err, dtype=np.float64)
+    logs = np.log(np.where(err > 0, err, np.nan))
+    return logs @ u / (u @ u)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number computed from mean errors, with its 95% interval.
+
+    Attributes
+    ----------
+    value, low, high : float
+    """
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """``(low, high)``."""
+        return self.low, self.high
+
+
+def estimate(
+    function: Callable[[NDArray[np.float64]], ArrayLike],
+    runs: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    paired: bool = False,
+) -> Estimate:
+    """Apply a function to the mean errors of some points, and bootstrap its interval over the runs.
+
+    Parameters
+    ----------
+    function : callable
+        Takes means, float64 (..., points), and returns (...).
+    runs : array_like, shape (points, runs)
+        Errors of single runs.
+    rng : numpy.random.Generator
+    paired : bool
+        True if run r met the same orders at every point, so that runs are resampled together.
+
+    Returns
+    -------
+    Estimate
+        With the 2.5% and 97.5% quantiles over 1000 resamples.
+
+    Raises
+    ------
+    ValueError
+        As for `bootstrap_means`.
+    """
+    sample = np.asarray(runs, dtype=np.float64)
+    resampled = function(bootstrap_means(sample, rng=rng, paired=paired))
+    low, high = (float(q) for q in np.quantile(resampled, (0.025, 0.975)))
+    return Estimate(float(function(sample.mean(axis=1))), low, high)
+
+
 def bootstrap_means(
-    runs: ArrayLike, *, rng: np.random.Generator | None, resamples: int = RESAMPLES
+    runs: ArrayLike,
+    *,
+    rng: np.random.Generator | None,
+    resamples: int = RESAMPLES,
+    paired: bool = False,
 ) -> NDArray[np.float64]:
     """Means over bootstrap resamples of the runs, drawn independently at each point.
 
@@ -155,6 +235,8 @@ def bootstrap_means(
         At least 2 runs a point.
     rng : numpy.random.Generator
     resamples : int
+    paired : bool
+        Draw the same runs at every point instead.
 
     Returns
     -------
@@ -179,7 +261,8 @@ def bootstrap_means(
         count = 1000
     out = np.empty((resamples, points))
     for p in range(points):
-        picks = rng.integers(count, size=(resamples, count))
+        if p == 0 or not paired:
+            picks = rng.integers(count, size=(resamples, count))
         out[:, p] = runs[p][picks].sum(axis=1) / sizes[picks].sum(axis=1)
     return out
 

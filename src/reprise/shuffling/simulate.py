@@ -1,8 +1,9 @@
 """One simulator for the part: SGD over any order, for many runs and many (n, K, step) at once.
 
-``run_sgd`` runs one problem, ``run_grid`` a list of points. Both cut the runs of each point into
-tasks of 64, hand them to threads, and give each (point, run) a random stream of its own: results do
-not depend on the number of threads. The loops are in `kernels`, the orders in `orders`.
+``run_sgd`` runs one problem, ``run_grid`` a list of points, ``run_rounds`` one problem that several
+workers share. All cut the runs of each point into tasks of 64, hand them to threads, and
+give each (point, run, worker) a random stream of its own: results do not depend on the number
+of threads. The loops are in `kernels`, the orders in `orders`.
 """
 
 from __future__ import annotations
@@ -18,28 +19,48 @@ from numpy.typing import ArrayLike, NDArray
 
 from reprise.runtime import progress, thread_count
 from reprise.shuffling import kernels
-from reprise.shuffling.orders import ORDER_NAMES, Order, OrderName, Schedule, draw_orders, schedule
+from reprise.shuffling.orders import (
+    ORDER_NAMES,
+    SCHEME_NAMES,
+    Order,
+    OrderName,
+    Schedule,
+    Scheme,
+    SchemeName,
+    draw_orders,
+    schedule,
+)
 from reprise.shuffling.problems import (
+    FederatedSum,
     FiniteSum,
+    GluedSum,
     LabelLogistic,
     LogisticSum,
     MeanEstimation,
     PiecewiseQuadratic,
     QuadraticSum,
+    RippledSum,
     TwoKinds,
 )
 from reprise.shuffling.rates import (
+    Estimate,
     RateFit,
     bootstrap_means,
     epoch_weights,
+    estimate,
     fit_rate,
+    log_slope,
     log_step_size,
     mean_estimation_error,
 )
 
 __all__ = [
     "ORDER_NAMES",
+    "SCHEME_NAMES",
+    "Estimate",
+    "FederatedSum",
     "FiniteSum",
+    "GluedSum",
     "GridPoint",
     "GridResult",
     "LabelLogistic",
@@ -50,20 +71,36 @@ __all__ = [
     "PiecewiseQuadratic",
     "QuadraticSum",
     "RateFit",
+    "RippledSum",
     "SGDResult",
+    "Scheme",
+    "SchemeName",
     "bootstrap_means",
     "draw_orders",
     "epoch_weights",
+    "estimate",
     "fit_rate",
+    "log_slope",
     "log_step_size",
     "mean_estimation_error",
     "run_grid",
+    "run_rounds",
     "run_sgd",
 ]
 
 Array = NDArray[np.float64]
 
 WIDE = 32  # dimensions from which on mean estimation gathers weights over epochs
+
+
+class Rounds(NamedTuple):
+    """How workers meet: every ``local_steps`` steps (0: once an epoch), and for which method."""
+
+    local_steps: int
+    minibatch: bool
+
+
+PLAIN = Rounds(0, False)
 
 
 class GridPoint(NamedTuple):
@@ -88,13 +125,16 @@ class SGDResult:
         Epochs after which ``history`` was kept.
     diverged : ndarray of bool, shape (runs,)
         True where an iterate is not finite.
+    communication_rounds : int
+        How often the workers of `run_rounds` met; 0 for a single machine.
     """
 
-    problem: FiniteSum
+    problem: FiniteSum | FederatedSum
     x: Array
     history: Array
     record: NDArray[np.int64]
     diverged: NDArray[np.bool_]
+    communication_rounds: int = 0
 
     def squared_distance(self) -> Array:
         """``|x_K - x*|^2`` of each run: float64 (runs,)."""
@@ -236,6 +276,77 @@ def run_sgd(
         If a parameter is outside its range; the message names it.
     """
     plan = schedule(order, problem.n, epochs=epochs, runs=runs)
+    return _run(problem, plan, PLAIN, step_size, runs, x0, rng, record, threads)
+
+
+def run_rounds(
+    problem: FederatedSum,
+    order: Scheme,
+    *,
+    method: Literal["minibatch", "local"],
+    local_steps: int,
+    epochs: int,
+    step_size: ArrayLike,
+    runs: int,
+    x0: ArrayLike | None = None,
+    rng: np.random.Generator,
+    record: Sequence[int] | None = None,
+    threads: int | None = None,
+) -> SGDResult:
+    """Run SGD on a sum that several workers share, ``runs`` times.
+
+    Each epoch every worker walks an order of its N components, in rounds of B = ``local_steps``.
+    Local SGD: in a round each worker takes B steps alone, then all iterates are averaged. Minibatch
+    SGD: one step per round, B times as long, along the mean of the M B gradients at its beginning.
+
+    The orders depend on the generator, ``order``, run, epoch and worker only: two calls that begin
+    with equal generators are *paired*, whatever their method, ``local_steps``, step and drift.
+
+    Parameters
+    ----------
+    problem : FederatedSum
+    order : str or ndarray of int
+        A name from ``SCHEME_NAMES`` or permutations of your own, shape (epochs, M, N) or
+        (runs, epochs, M, N).
+    method : {"minibatch", "local"}
+    local_steps : int
+        B, a divisor of N.
+    epochs, step_size, runs, x0, rng, record, threads
+        As for `run_sgd`; the step is that of a single component.
+
+    Returns
+    -------
+    SGDResult
+
+    Raises
+    ------
+    ValueError
+        If a parameter is outside its range; the message names it.
+    """
+    if method not in ("minibatch", "local"):
+        raise ValueError(f"method must be 'minibatch' or 'local', got {method!r}")
+    if local_steps < 1 or problem.components % local_steps:
+        raise ValueError(
+            f"local_steps must divide components, got {local_steps} and {problem.components}"
+        )
+    plan = schedule(order, problem.components, epochs=epochs, runs=runs, workers=problem.workers)
+    rounds = Rounds(int(local_steps), method == "minibatch")
+    return _run(problem, plan, rounds, step_size, runs, x0, rng, record, threads)
+
+
+def _run(
+    problem: FiniteSum | FederatedSum,
+    plan: Schedule,
+    rounds: Rounds,
+    step_size: ArrayLike,
+    runs: int,
+    x0: ArrayLike | None,
+    rng: np.random.Generator,
+    record: Sequence[int] | None,
+    threads: int | None,
+) -> SGDResult:
+    """What `run_sgd` and `run_rounds` share: checks, tasks, threads and the result."""
+    epochs = plan.epochs
     steps = _step_sizes(step_size, runs, epochs)
     start = _start(x0, runs, problem.dim)
     wanted = _epochs_to_record(record, epochs)
@@ -243,14 +354,18 @@ def run_sgd(
     seed = np.uint64(rng.integers(2**64, dtype=np.uint64))
     out = np.empty((len(kept), runs, problem.dim))
 
+    simulate = _engine(problem, plan, rounds)
+
     def task(ids: NDArray[np.int64]) -> None:
-        out[:, ids] = _simulate(problem, plan, steps[ids[0]], seed, 0, ids, start[ids], kept)
+        stream = (seed, np.uint64(0), ids)
+        out[:, ids] = simulate(steps[ids[0]], stream, start[ids], kept)
 
     _work(task, _batches(steps), threads)
     diverged = ~np.isfinite(out).all(axis=(0, 2))
     out[np.isnan(out)] = np.inf
     history = out[np.searchsorted(kept, wanted)]
-    return SGDResult(problem, out[-1], history, wanted, diverged)
+    meetings = epochs * problem.n // rounds.local_steps if rounds.local_steps else 0
+    return SGDResult(problem, out[-1], history, wanted, diverged, meetings)
 
 
 def run_grid(
@@ -299,20 +414,20 @@ def run_grid(
         raise ValueError("grid must hold at least one point, got none")
     by_n = {n: problem_factory(n) for n in sorted({p.n for p in points})}
     seed = np.uint64(rng.integers(2**64, dtype=np.uint64))
-    plans, steps, starts, ends = [], [], [], []
+    engines, steps, starts, ends = [], [], [], []
     for point in points:
         problem = by_n[point.n]
-        plans.append(schedule(order, problem.n, epochs=point.epochs, runs=runs))
+        plan = schedule(order, problem.n, epochs=point.epochs, runs=runs)
+        engines.append(_engine(problem, plan, PLAIN))
         steps.append(_step_sizes(point.step_size, runs, point.epochs))
         starts.append(_start(x0, runs, problem.dim))
         ends.append(np.empty((runs, problem.dim)))
 
     def task(job: tuple[int, NDArray[np.int64]]) -> None:
         p, ids = job
-        n, epochs, _ = points[p]
-        ends[p][ids] = _simulate(
-            by_n[n], plans[p], steps[p][0], seed, p, ids, starts[p][ids], np.array([epochs])
-        )[0]
+        stream = (seed, np.uint64(p), ids)
+        at_end = np.array([points[p].epochs])
+        ends[p][ids] = engines[p](steps[p][0], stream, starts[p][ids], at_end)[0]
 
     # longest first, so that no thread is left with one long task at the end
     costly_first = sorted(range(len(points)), key=lambda p: -points[p].n * points[p].epochs)
@@ -325,67 +440,136 @@ def run_grid(
 
 # --- one task: up to 64 runs with one step schedule -----------------------------------------------
 
+Stream = tuple[np.uint64, np.uint64, NDArray[np.int64]]  # seed, point, runs
+Engine = Callable[[Array, Stream, Array, NDArray[np.int64]], Array]
 
-def _simulate(
-    problem: FiniteSum,
-    plan: Schedule,
-    steps: Array,
-    seed: np.uint64,
-    point: int,
-    ids: NDArray[np.int64],
-    x0: Array,
-    record: NDArray[np.int64],
-) -> Array:
-    """Run the runs ``ids`` and return their iterates after the recorded epochs: (m, r, d)."""
-    out = np.empty((len(record), *x0.shape))
-    order = (plan.source, plan.reverse, plan.replacement, plan.given)
-    stream = (seed, np.uint64(point), ids)
+_RECURRENCES = {
+    "glued": kernels.KINKED,
+    "sigmoid": kernels.SIGMOID,
+    "rippled": kernels.RIPPLED,
+}
+
+
+def _engine(problem: FiniteSum | FederatedSum, plan: Schedule, rounds: Rounds) -> Engine:
+    """Choose the loop that runs a problem, its arrays made ready once.
+
+    Returns
+    -------
+    callable
+        ``(steps, stream, x0, record) -> iterates``: float64 (epochs,), the stream of r runs,
+        float64 (r, d), int64 (m,) -> float64 (m, r, d).
+    """
+    workers = _workers(problem)
+    how = (rounds.local_steps or problem.n, rounds.minibatch)
+    order = (plan.source, plan.reverse, plan.replacement, plan.shared, plan.given)
+    pair, parts = _lanes(problem, plan), None if _in_numpy(problem) else _components(problem)
+
+    def simulate(steps: Array, stream: Stream, x0: Array, record: NDArray[np.int64]) -> Array:
+        out = np.empty((len(record), *x0.shape))
+        if pair is not None:
+            form = (_RECURRENCES[pair.curve], pair.left, pair.right, pair.offset, pair.width)
+            if pair.curve == "glued" and pair.width > 0:
+                form = (kernels.SMOOTHED, *form[1:])
+            drift = getattr(problem, "drift", np.zeros((1, 1)))[:, 0]
+            dealt = (pair.kinds.reshape(workers, -1), drift)
+            flat = out[:, :, 0].copy()
+            start = x0[:, 0].copy()
+            kernels.run_lanes(*form, *dealt, *how, steps, *order, *stream, start, record, flat)
+            out[:, :, 0] = flat
+        elif parts is not None:
+            dealt = (workers, getattr(problem, "arrangements", 1))
+            kernels.run_components(*parts, *dealt, *how, steps, *order, *stream, x0, record, out)
+        elif isinstance(problem, MeanEstimation):
+            _run_mean_estimation(problem, plan, steps, stream, x0, record, out)
+        else:
+            _run_any(problem, plan, how, steps, stream, x0, record, out)
+        return out
+
+    return simulate
+
+
+def _workers(problem: FiniteSum | FederatedSum) -> int:
+    """M: 1 for a sum that is not dealt out."""
+    return getattr(problem, "workers", 1)
+
+
+def _lanes(problem: FiniteSum | FederatedSum, plan: Schedule) -> TwoKinds | None:
+    """The two-kind form, where the lanes can run it."""
     pair: TwoKinds | None = problem.two_kinds() if hasattr(problem, "two_kinds") else None
-    if pair is not None:
-        recurrence = kernels.SMOOTHED if pair.width > 0 else kernels.KINKED
-        recurrence = kernels.SIGMOID if pair.sigmoid else recurrence
-        form = (recurrence, pair.left, pair.right, pair.offset, pair.width, pair.kinds)
-        flat = out[:, :, 0].copy()
-        kernels.run_lanes(*form, steps, *order, *stream, x0[:, 0].copy(), record, flat)
-        out[:, :, 0] = flat
-    elif isinstance(problem, QuadraticSum | LogisticSum):
-        kernels.run_components(*_components(problem), steps, *order, *stream, x0, record, out)
-    elif isinstance(problem, MeanEstimation):
-        _run_mean_estimation(problem, plan, steps, stream, x0, record, out)
-    else:
-        _run_any(problem, plan, steps, stream, x0, record, out)
-    return out
+    if pair is None:
+        return None
+    rows = pair.kinds.reshape(_workers(problem), -1)
+    if plan.shared and (rows != rows[0]).any():
+        return None  # a shared order of indices is then not a shared order of kinds
+    return pair
 
 
-def _components(problem: QuadraticSum | LogisticSum) -> tuple[int, Array, Array, Array]:
-    """The arrays that ``kernels.run_components`` reads."""
-    if isinstance(problem, LogisticSum):
-        scalars = np.append(problem.labels, problem.l2)
-        return kernels.LOGISTIC, np.empty((0, 1, 1)), problem.features, scalars
-    if problem.A.ndim == 2:
-        return kernels.DIAGONAL, problem.A[:, None, :], problem.b, np.empty(0)
-    return kernels.DENSE, problem.A, problem.b, np.empty(0)
+def _in_numpy(problem: FiniteSum | FederatedSum) -> bool:
+    """True for sums that ``kernels.run_components`` cannot read."""
+    base = getattr(problem, "problem", problem)
+    if isinstance(base, LogisticSum):
+        return bool(np.any(getattr(problem, "drift", 0.0)))
+    if isinstance(base, MeanEstimation):
+        return base is problem  # alone it has a faster form
+    return not isinstance(base, GluedSum | QuadraticSum)
 
 
-def _next_orders(
-    plan: Schedule,
-    k: int,
-    ids: NDArray[np.int64],
-    states: NDArray[np.uint64],
-    orders: NDArray[np.int64],
-) -> None:
-    """Turn the runs' orders (r, n) into those of epoch k, in place."""
-    if plan.source[k] == kernels.GIVEN:
-        orders[:] = plan.given[ids % len(plan.given), min(k, plan.given.shape[1] - 1)]
-    elif plan.source[k] == kernels.DRAW:
-        kernels.redraw_orders(states, orders, plan.replacement)
+def _components(problem: FiniteSum | FederatedSum) -> tuple[int, Array, Array, Array]:
+    """The arrays that ``kernels.run_components`` reads; drifts go into the linear terms."""
+    base, drift = getattr(problem, "problem", problem), 0.0
+    if isinstance(problem, FederatedSum):
+        drift = np.tile(np.repeat(problem.drift, problem.n, axis=0), (problem.arrangements, 1))
+    no_matrices, no_scalars = np.empty((0, 1, 1)), np.empty(0)
+    if isinstance(base, LogisticSum):
+        return kernels.LOGISTIC, no_matrices, base.features, np.append(base.labels, base.l2)
+    if isinstance(base, GluedSum):
+        slopes = np.array([base.curvature_left, base.curvature_right])
+        return kernels.GLUED, no_matrices, -base.offsets[:, None] - drift, slopes
+    if isinstance(base, MeanEstimation):
+        ones = np.ones((base.n, 1, base.dim))
+        return kernels.DIAGONAL, ones, base.points - drift, no_scalars
+    if base.A.ndim == 2:
+        return kernels.DIAGONAL, base.A[:, None, :], base.b - drift, no_scalars
+    return kernels.DENSE, base.A, base.b - drift, no_scalars
+
+
+class _Walks:
+    """What every worker of every run of a task walks, epoch by epoch, for the loops in numpy.
+
+    Attributes
+    ----------
+    rows : ndarray of int64, shape (r, workers, n)
+        The current epoch's orders, before any reversal.
+    """
+
+    def __init__(
+        self,
+        plan: Schedule,
+        stream: Stream,
+        workers: int,
+        n: int,
+    ) -> None:
+        self._plan, self._ids = plan, stream[2]
+        self._states, self._orders, self._pis = kernels.open_runs(*stream, workers, n)
+        self.rows = self._orders.copy() if plan.shared else self._orders
+
+    def enter(self, k: int) -> None:
+        """Turn ``rows`` into the orders of epoch k."""
+        plan = self._plan
+        if plan.source[k] == kernels.GIVEN:
+            epoch = min(k, plan.given.shape[1] - 1)
+            self.rows[:] = plan.given[self._ids % len(plan.given), epoch]
+        elif plan.source[k] == kernels.DRAW:
+            kernels.redraw_orders(
+                self._states, self._orders, self._pis, plan.replacement, plan.shared, self.rows
+            )
 
 
 def _run_mean_estimation(
     problem: MeanEstimation,
     plan: Schedule,
     steps: Array,
-    stream: tuple[np.uint64, np.uint64, NDArray[np.int64]],
+    stream: Stream,
     x0: Array,
     record: NDArray[np.int64],
     out: Array,
@@ -396,11 +580,10 @@ def _run_mean_estimation(
     before repeats its product. Otherwise, in ``WIDE`` dimensions or more, weights are gathered over
     the blocks, decayed epoch by epoch, and multiplied once, before the next recorded epoch.
     """
-    ids = stream[2]
     n, epochs = problem.n, len(steps)
-    states = kernels.open_streams(*stream)
-    orders = np.tile(np.arange(n), (len(ids), 1))
-    weights = np.empty((len(ids), n))
+    walks = _Walks(plan, stream, 1, n)
+    orders = walks.rows[:, 0]
+    weights = np.empty(orders.shape)
     kept = {int(k): place for place, k in enumerate(record)}
     etas, source, reverse = list(steps), plan.source.tolist(), plan.reverse.tolist()
     x = x0.copy()
@@ -415,7 +598,7 @@ def _run_mean_estimation(
         if source[k] != kernels.KEEP or block != layout:
             layout = None if begun else block
             for epoch in range(k, end):
-                _next_orders(plan, epoch, ids, states, orders)
+                walks.enter(epoch)
                 w, rho = epoch_weights(n, etas[epoch]), (1 - etas[epoch]) ** n
                 decay = rho if begun else 0.0
                 kernels.scatter_weights(orders, w, reverse[epoch], decay, weights)
@@ -434,24 +617,37 @@ def _run_mean_estimation(
 
 
 def _run_any(
-    problem: FiniteSum,
+    problem: FiniteSum | FederatedSum,
     plan: Schedule,
+    how: tuple[int, bool],
     steps: Array,
-    stream: tuple[np.uint64, np.uint64, NDArray[np.int64]],
+    stream: Stream,
     x0: Array,
     record: NDArray[np.int64],
     out: Array,
 ) -> None:
-    """A problem of the reader's own: numpy steps over its gradient, all runs at once."""
-    ids = stream[2]
-    states = kernels.open_streams(*stream)
-    orders = np.tile(np.arange(problem.n), (len(ids), 1))
+    """A problem of the reader's own: numpy steps over its gradient, all runs side by side."""
+    local_steps, minibatch = how
+    ids, workers, n = stream[2], _workers(problem), problem.n
+    base, drift = problem, 0.0
+    blocks = np.zeros((len(ids), 1), dtype=np.int64)  # where each worker's components begin
+    if isinstance(problem, FederatedSum):
+        base, drift = problem.problem, problem.drift
+        first = (ids % problem.arrangements)[:, None] * workers
+        blocks = (first + np.arange(workers)) * n
+    walks = _Walks(plan, stream, workers, n)
     x = x0.copy()
     for k, eta in enumerate(steps):
-        _next_orders(plan, k, ids, states, orders)
-        for j in range(problem.n):
-            column = problem.n - 1 - j if plan.reverse[k] else j
-            x = x - eta * problem.gradient(orders[:, column], x)
+        walks.enter(k)
+        walk = walks.rows[:, :, ::-1] if plan.reverse[k] else walks.rows
+        for first in range(0, n, local_steps):
+            part = walk[:, :, first : first + local_steps]
+            y = np.repeat(x[:, None], workers, axis=1)  # (r, M, d)
+            at = y.copy()
+            for j in range(part.shape[-1]):
+                point = at if minibatch else y
+                y = y - eta * (base.gradient(blocks + part[:, :, j], point) + drift)
+            x = y.mean(axis=1) if workers > 1 else y[:, 0]
         if k + 1 in record:
             out[np.searchsorted(record, k + 1)] = x
 
