@@ -228,6 +228,25 @@ def test_players_play(browser, address, chapter):
         assert browser.execute_script(shown, player) == 3
 
 
+def test_explorers_answer(browser, address, chapter):
+    open_page(browser, f"{address}/{chapter.id}.html")
+    for explorer in browser.find_elements("css selector", ".reprise-explorer"):
+        drawn = "return arguments[0].querySelector('svg').innerHTML"
+        before = browser.execute_script(drawn, explorer)
+        assert before.count("<rect") > 1
+        assert not any(word in before for word in ("NaN", "Infinity", "undefined"))
+        for slider in explorer.find_elements("css selector", "input"):
+            for end in ("min", "max"):
+                browser.execute_script(
+                    f"arguments[0].value = arguments[0].{end};"
+                    "arguments[0].dispatchEvent(new Event('input'))",
+                    slider,
+                )
+                after = browser.execute_script(drawn, explorer)
+                assert not any(word in after for word in ("NaN", "Infinity", "undefined"))
+        assert after != before
+
+
 def test_a_chapter_can_be_downloaded_and_launched(browser, address, site, chapter):
     open_page(browser, f"{address}/{chapter.id}.html")
     links = browser.execute_script("return [...document.querySelectorAll('a')].map(a => a.href)")

@@ -472,6 +472,32 @@ def test_an_interval_beside_another_rule_is_only_shown():
 
 
 @pytest.mark.parametrize(
+    ("rule", "interval", "close"),
+    [
+        ({"within": (-2.2, -1.8)}, (-2.2, -1.8), False),
+        ({"within": (-2.2, -1.8)}, (-2.05, -1.75), True),
+        ({"within": (-2.2, -1.8)}, (-2.25, -1.95), True),
+        ({"at_most": -1.9}, (-2.5, -1.9), False),
+        ({"at_most": -1.9}, (-2.1, -1.8), True),
+        ({"at_least": -2.1}, (-2.1, 0.0), False),
+        ({"at_least": -2.1}, (-2.2, -1.9), True),
+    ],
+)
+def test_an_interval_that_reaches_past_the_rule_is_said(rule, interval, close):
+    ledger = new()
+    assert check(ledger, measured=-2.0, **rule, interval=interval) is YES
+    remark = "close: the interval reaches past the rule"
+    assert (remark in repr(ledger)) == close
+    assert (remark in ledger._repr_mimebundle_()[0]["text/html"]) == close
+
+
+def test_a_failed_part_is_not_called_close():
+    ledger = new()
+    check(ledger, measured=-1.7, within=(-2.2, -1.8), interval=(-1.9, -1.6))
+    assert "close" not in repr(ledger)
+
+
+@pytest.mark.parametrize(
     "interval",
     [
         (2, 1),

@@ -21,6 +21,7 @@ from reprise import plotting
 from reprise.ledger import Ledger
 from reprise.notebook import (
     assigned_names,
+    explorer,
     live,
     open_chapter,
     picture,
@@ -585,3 +586,41 @@ def test_a_player_needs_two_frames(frames):
 
 def test_the_same_player_gives_the_same_text():
     assert play(2) == play(2)
+
+
+# --- explorers ------------------------------------------------------------------------------------
+
+SLIDERS = [("n", "size <i>n</i>", 1, 9, 1, 4), ("rate", "rate", 0, 1, 0.25, 0.5)]
+MODEL = "return {labels: [1, 2], values: [v.n, 2 * v.rate], x: 'bars', y: 'height'};"
+
+
+def test_an_explorer_has_a_slider_for_each_number_and_a_drawing():
+    made = explorer(SLIDERS, MODEL, **WORDS)
+    tags = Tags(made.markup)
+    shown = [(t["name"], t["min"], t["max"], t["step"], t["value"]) for t in tags.of("input")]
+    assert shown == [("n", "1", "9", "1", "4"), ("rate", "0", "1", "0.25", "0.5")]
+    assert re.findall("<output>(.*?)</output>", made.markup) == ["4", "0.5"]
+    assert "<span>size <i>n</i></span>" in made.markup
+    (drawing,) = tags.of("svg")
+    assert (drawing["role"], drawing["aria-label"]) == ("img", "a line")
+    assert MODEL in made.markup
+    assert repr(made) == "Figure: a caption"
+
+
+def test_an_explorer_is_whole_in_itself():
+    made = explorer(SLIDERS, MODEL, **WORDS)
+    assert "http" not in made.markup
+    assert not re.search(r"\bimport\b|fetch|require|src=|getElementById", made.markup)
+    assert "currentScript" in made.markup
+
+
+@pytest.mark.parametrize(
+    ("sliders", "text"),
+    [
+        ([], "sliders must hold at least one, got none"),
+        ([("n", "n", 1, 9, 1, 10)], "slider n must start in [1, 9], got 10"),
+    ],
+)
+def test_an_explorer_refuses(sliders, text):
+    with pytest.raises(ValueError, match=re.escape(text)):
+        explorer(sliders, MODEL, **WORDS)

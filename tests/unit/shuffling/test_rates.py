@@ -5,11 +5,15 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reprise.shuffling.rates import (
     RateFit,
     bootstrap_means,
+    estimate,
     fit_rate,
+    log_slope,
     log_step_size,
     mean_estimation_error,
 )
@@ -286,3 +290,43 @@ def test_bootstrap_uses_every_run():
     runs[:, 1000:] = 3.0
     means = bootstrap_means(runs, rng=rng_of(0), resamples=500)
     assert means.mean() == pytest.approx(runs.mean(), abs=0.01)
+
+
+def test_paired_points_are_resampled_together():
+    runs = np.tile(rng_of(0).normal(size=50), (2, 1))
+    means = bootstrap_means(runs, rng=rng_of(1), resamples=100, paired=True)
+    np.testing.assert_array_equal(means[:, 0], means[:, 1])
+
+
+# --- estimates ------------------------------------------------------------------------------------
+
+
+@given(seed=st.integers(0, 2**32), points=st.integers(2, 6))
+def test_log_slope_is_that_of_a_straight_line_fit(seed, points):
+    rng = rng_of(seed)
+    x, err = (
+        np.sort(rng.uniform(1, 9, points)) + np.arange(points),
+        rng.uniform(0.1, 9, (3, points)),
+    )
+    slopes = np.polyfit(np.log(x), np.log(err).T, 1)[0]
+    np.testing.assert_allclose(log_slope(x, err), slopes, rtol=1e-8, atol=1e-10)
+
+
+def test_log_slope_of_an_error_that_is_not_positive_is_nan():
+    assert np.isnan(log_slope([1, 2, 4], [[1, 0, 1], [1, -1, 1]])).all()
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_an_estimates_interval_covers_the_truth_as_often_as_it_says(paired):
+    """The ratio of two means, 300 experiments of 200 runs; pairing uses the correlation."""
+    rng, hits, widths = rng_of(2), 0, []
+    for _ in range(300):
+        shared = rng.gamma(2.0, size=200)
+        other = shared * rng.uniform(0.9, 1.1, 200) if paired else rng.gamma(2.0, size=200)
+        found = estimate(lambda m: m[..., 0] / m[..., 1], [shared, other], rng=rng, paired=paired)
+        hits += found.low <= 1.0 <= found.high
+        widths.append(found.high - found.low)
+        assert found.value == pytest.approx(shared.mean() / other.mean())
+        assert found.interval == (found.low, found.high)
+    assert 0.90 <= hits / 300 <= 0.99
+    assert (np.mean(widths) < 0.05) == paired
