@@ -13,6 +13,7 @@ from reprise.ledger import Ledger
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS = book.chapters(ROOT)
+NOTEBOOKS = book.notebooks(ROOT)
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +48,7 @@ def judge_claims(id: str, claims: Iterable[str]) -> Ledger:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give every test with a ``chapter`` argument all chapters of ``_toc.yml``."""
-    if "chapter" in metafunc.fixturenames:
-        metafunc.parametrize("chapter", CHAPTERS, ids=[c.id for c in CHAPTERS])
+    """Give tests all chapters of ``_toc.yml`` as ``chapter``, and overviews too as ``any_page``."""
+    for name, pages in (("chapter", CHAPTERS), ("any_page", NOTEBOOKS)):
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, pages, ids=[page.id for page in pages])

@@ -22,24 +22,24 @@ SANITIZER = "tests/nbval.cfg"
 
 @pytest.fixture(scope="session")
 def smoke_runs(root):
-    """Bring the smoke runs of all chapters up to date, two at a time."""
-    chapters = book.chapters(root)
-    book.run_all(chapters, "smoke")
-    return {c.id: nbformat.read(c.run_path("smoke"), as_version=4) for c in chapters}
+    """Bring the smoke runs of all pages up to date, two at a time."""
+    pages = book.notebooks(root)
+    book.run_all(pages, "smoke")
+    return {page.id: nbformat.read(page.run_path("smoke"), as_version=4) for page in pages}
 
 
 @pytest.fixture(scope="session")
 def nbval_runs(root):
     """Re-execute all references under nbval, two at a time: id -> (exit status, output)."""
 
-    def run(chapter):
+    def run(page):
         # progress bars would be outputs that the reference does not have
         environment = {**os.environ, "TQDM_DISABLE": "1", "REPRISE_THREADS": "1"}
         environment.pop("PYTEST_CURRENT_TEST", None)
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval"]
         command += ["--nbval-current-env", f"--nbval-sanitize-with={root / SANITIZER}"]
         result = subprocess.run(
-            [*command, str(chapter.reference)],
+            [*command, str(page.reference)],
             capture_output=True,
             text=True,
             env=environment,
@@ -47,9 +47,9 @@ def nbval_runs(root):
         )
         return result.returncode, result.stdout[-8000:] + result.stderr[-2000:]
 
-    chapters = [c for c in book.chapters(root) if c.reference.exists()]
+    pages = [page for page in book.notebooks(root) if page.reference.exists()]
     with ThreadPoolExecutor(2) as pool:
-        return dict(zip((c.id for c in chapters), pool.map(run, chapters), strict=True))
+        return dict(zip((page.id for page in pages), pool.map(run, pages), strict=True))
 
 
 def test_has_all_its_files(chapter, root):
@@ -71,13 +71,19 @@ def test_is_one_of_the_papers(chapter, root):
     assert chapter.id in {f"{p['part']}/{paper['slug']}" for p in papers for paper in p["papers"]}
 
 
-def test_profiles_set_known_parameters(chapter):
+def test_pages_have_a_reference_and_profiles(any_page, root):
+    assert any_page.reference.exists(), f"make reference C={any_page.id}"
     for profile in ("smoke", "paper"):
-        assert chapter.parameters(profile)["profile"] == profile
+        assert (root / "book" / "profiles" / profile / f"{any_page.slug}.yaml").exists()
 
 
-def test_code_cells_are_short(chapter):
-    for cell in chapter.notebook().cells:
+def test_profiles_set_known_parameters(any_page):
+    for profile in ("smoke", "paper"):
+        assert any_page.parameters(profile)["profile"] == profile
+
+
+def test_code_cells_are_short(any_page):
+    for cell in any_page.notebook().cells:
         if cell.cell_type == "code":
             lines = len(cell.source.splitlines())
             assert lines <= 25, f"{lines} lines: move it to the module\n{cell.source[:200]}"
@@ -101,37 +107,38 @@ def test_smoke_run_judges_every_claim(chapter, smoke_runs):
         assert all(part["rule"] for part in record["parts"])
 
 
-def test_smoke_run_has_no_warnings(chapter, smoke_runs):
-    for cell in smoke_runs[chapter.id].cells:
+def test_smoke_run_has_no_warnings(any_page, smoke_runs):
+    for cell in smoke_runs[any_page.id].cells:
         for output in cell.get("outputs", []):
             if output.get("name") == "stderr":
                 assert "Warning" not in output["text"], output["text"]
 
 
-def test_figures_have_text_alternatives(chapter, smoke_runs):
-    pages = [
+def test_figures_have_text_alternatives(any_page, smoke_runs):
+    figures = [
         output["data"]["text/html"]
-        for cell in smoke_runs[chapter.id].cells
+        for cell in smoke_runs[any_page.id].cells
         for output in cell.get("outputs", [])
         if "<figure" in output.get("data", {}).get("text/html", "")
     ]
-    assert pages
-    for page in pages:
-        assert re.search(r'<svg role="img" aria-label="[^"]{20,}"', page)
-        assert re.search(r"<figcaption>.{20,}</figcaption>", page, re.DOTALL)
-    assert sum('data-hero="true"' in page for page in pages) == 1
+    assert figures
+    for figure in figures:
+        assert re.search(r'<svg role="img" aria-label="[^"]{20,}"', figure)
+        assert re.search(r"<figcaption>.{20,}</figcaption>", figure, re.DOTALL)
+    heroes = sum('data-hero="true"' in figure for figure in figures)
+    assert heroes == (0 if any_page.is_overview else 1)
 
 
-def test_reference_holds_the_source_with_smoke_parameters(chapter):
-    reference = nbformat.read(chapter.reference, as_version=4)
+def test_reference_holds_the_source_with_smoke_parameters(any_page):
+    reference = nbformat.read(any_page.reference, as_version=4)
     code = [cell.source for cell in reference.cells if cell.cell_type == "code"]
-    assert code == book.expected_reference_code(chapter), (
-        f"the reference is stale: make reference C={chapter.id}"
+    assert code == book.expected_reference_code(any_page), (
+        f"the reference is stale: make reference C={any_page.id}"
     )
 
 
-def test_nbval_reproduces_the_reference(chapter, nbval_runs):
-    status, output = nbval_runs[chapter.id]
+def test_nbval_reproduces_the_reference(any_page, nbval_runs):
+    status, output = nbval_runs[any_page.id]
     assert status == 0, output
 
 

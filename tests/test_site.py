@@ -41,7 +41,7 @@ FLAGS = (
 @pytest.fixture(scope="module")
 def site(root):
     """Folder of the site built from the smoke runs; any warning of the build is an error."""
-    book.run_all(book.chapters(root), "smoke")
+    book.run_all(book.notebooks(root), "smoke")
     return book.build_site(root, "smoke", out=root / "_build" / "check")
 
 
@@ -111,9 +111,9 @@ def open_page(browser, url, theme="light"):
         settle(browser, "document.querySelector('mjx-container') !== null")
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_page_loads_without_errors_or_strangers(browser, address, page):
-    open_page(browser, f"{address}/{page}.html")
+@pytest.mark.parametrize("name", PAGES)
+def test_page_loads_without_errors_or_strangers(browser, address, name):
+    open_page(browser, f"{address}/{name}.html")
     errors = [e["message"] for e in browser.get_log("browser") if e["level"] == "SEVERE"]
     assert not errors
     strangers = [u for u in requests_of(browser) if not u.startswith((address, "data:", "blob:"))]
@@ -128,8 +128,8 @@ def test_pages_open_from_disk(browser, site, root):
         assert all(u.startswith(("file:", "data:", "blob:")) for u in requests_of(browser))
 
 
-def test_math_is_rendered(browser, address, chapter):
-    open_page(browser, f"{address}/{chapter.id}.html")
+def test_math_is_rendered(browser, address, any_page):
+    open_page(browser, f"{address}/{any_page.id}.html")
     formulas = browser.execute_script("return document.querySelectorAll('.math').length")
     settle(browser, f"document.querySelectorAll('mjx-container').length >= {formulas}")
     text = browser.execute_script("return document.querySelector('article').innerText")
@@ -167,8 +167,8 @@ def test_landing_page_has_a_figure_for_each_chapter(browser, address, root):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_text_and_figures_stand_out_from_the_page(browser, address, chapter, theme):
-    open_page(browser, f"{address}/{chapter.id}.html", theme)
+def test_text_and_figures_stand_out_from_the_page(browser, address, any_page, theme):
+    open_page(browser, f"{address}/{any_page.id}.html", theme)
     low = browser.execute_script(
         """
         const lum = c => {
@@ -198,14 +198,14 @@ def test_text_and_figures_stand_out_from_the_page(browser, address, chapter, the
     assert not low
 
 
-def test_nothing_overflows_a_phone(browser, address, chapter):
+def test_nothing_overflows_a_phone(browser, address, any_page):
     metrics = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     try:
-        for page in (chapter.id, "intro"):
-            open_page(browser, f"{address}/{page}.html")
+        for name in (any_page.id, "intro"):
+            open_page(browser, f"{address}/{name}.html")
             width = browser.execute_script("return document.documentElement.scrollWidth")
-            assert width <= 390, page
+            assert width <= 390, name
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
@@ -257,8 +257,8 @@ def test_a_chapter_can_be_downloaded_and_launched(browser, address, site, chapte
         assert any(host in link and reference in link.replace("%2F", "/") for link in links)
 
 
-def test_pages_hide_progress_and_tracebacks(browser, address, chapter):
-    open_page(browser, f"{address}/{chapter.id}.html")
+def test_pages_hide_progress_and_tracebacks(browser, address, any_page):
+    open_page(browser, f"{address}/{any_page.id}.html")
     text = browser.execute_script("return document.querySelector('article').innerText")
     for noise in ("it/s]", "Traceback (most recent call last)", "Warning:"):
         assert noise not in text

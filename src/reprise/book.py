@@ -1,6 +1,7 @@
 """The book as a program: find its chapters, run what changed, publish the site.
 
-A chapter is a MyST notebook that ``_toc.yml`` lists. Running one injects a profile's parameters
+A chapter is a MyST notebook that ``_toc.yml`` lists; a part's ``index`` page may be one too, an
+overview without claims of its own. Running one injects a profile's parameters
 with papermill. A run is kept until something it depends on changes: its text, its parameters, the
 source of the modules it imports (however deeply), the pinned versions, or a data set it loaded.
 """
@@ -56,9 +57,15 @@ class Chapter:
     id: str
 
     @property
+    def is_overview(self) -> bool:
+        """True for a part's index page, which has no paper and no ledger."""
+        return self.id.endswith("/index")
+
+    @property
     def slug(self) -> str:
-        """The chapter's own name."""
-        return self.id.rpartition("/")[2]
+        """The chapter's own name; an overview goes by its part's."""
+        part, _, name = self.id.rpartition("/")
+        return part if self.is_overview else name
 
     @property
     def source(self) -> Path:
@@ -150,21 +157,26 @@ def find_root(start: Path | None = None) -> Path:
     )
 
 
-def chapters(root: Path) -> list[Chapter]:
-    """All chapters that ``_toc.yml`` lists, in reading order: its pages that are notebooks."""
+def notebooks(root: Path) -> list[Chapter]:
+    """All pages of ``_toc.yml`` that are notebooks, in reading order: chapters and overviews."""
     pages = toc_pages(yaml.safe_load((root / "_toc.yml").read_text()))
     return [Chapter(root, page) for page in pages if _is_notebook(root / "book" / f"{page}.md")]
 
 
+def chapters(root: Path) -> list[Chapter]:
+    """All chapters that ``_toc.yml`` lists, in reading order."""
+    return [page for page in notebooks(root) if not page.is_overview]
+
+
 def chapter(root: Path, id: str) -> Chapter:
-    """The chapter ``part/slug``.
+    """The chapter ``part/slug``, or the overview ``part/index``.
 
     Raises
     ------
     BookError
         If ``_toc.yml`` lists no such notebook.
     """
-    known = {c.id: c for c in chapters(root)}
+    known = {c.id: c for c in notebooks(root)}
     if id not in known:
         raise BookError(f"chapter must be one of {', '.join(known)}, got {id!r}")
     return known[id]
@@ -215,7 +227,8 @@ def execute(
                 request_save_on_cell_execute=False,  # megabytes of figures, after every cell
             )
             loads = [json.loads(line) for line in log.read_text().splitlines()]
-        read_ledgers(unfinished)
+        if not chapter.is_overview:
+            read_ledgers(unfinished)
         os.replace(unfinished, out)
     except (papermill.PapermillExecutionError, LedgerError):
         os.replace(unfinished, failed)
@@ -309,7 +322,8 @@ def _run_one(chapter: Chapter, profile: str, bar: int | None) -> str:
         progress=False if bar is None else {"desc": chapter.id, "position": bar},
     )
     seconds = time.perf_counter() - begin
-    return f"{chapter.id}: {profile} run took {seconds:.1f} s; {tally(read_ledgers(out))}"
+    outcome = "an overview" if chapter.is_overview else tally(read_ledgers(out))
+    return f"{chapter.id}: {profile} run took {seconds:.1f} s; {outcome}"
 
 
 def _start_worker(threads: int) -> None:
@@ -420,7 +434,12 @@ def collect(root: Path, profile: str) -> list[dict[str, Any]]:
 
 
 def describe_run(chapter: Chapter, notebook: nbformat.NotebookNode) -> list[dict[str, Any]]:
-    """Claim records of an executed notebook, parameters that differ from its profile named."""
+    """Claim records of an executed notebook, parameters that differ from its profile named.
+
+    An overview has none.
+    """
+    if chapter.is_overview:
+        return []
     records = read_ledgers(notebook)
     injected = notebook.metadata.get("papermill", {}).get("parameters", {})
     standard = {**_literals(chapter.defaults), **chapter.parameters(records[0]["profile"])}

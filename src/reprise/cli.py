@@ -61,9 +61,10 @@ def run(root: Path, options: argparse.Namespace) -> None:
         raise RuntimeError(f"{chapter.id} failed: {error}") from error
     seconds = time.perf_counter() - begin
     records = book.describe_run(chapter, nbformat.read(out, as_version=4))
-    say(scoreboard_text(records))
+    if records:
+        say(scoreboard_text(records))
     say(f"{out}: {tally(records)} in {seconds:.1f} s")
-    if options.store:
+    if options.store and records:
         say(f"stored {_store(root, chapter, records, seconds)}")
 
 
@@ -81,7 +82,7 @@ def scoreboard(root: Path, options: argparse.Namespace) -> None:
 def build(root: Path, options: argparse.Namespace) -> None:
     """Bring the runs of a profile up to date and publish the site."""
     begin = time.perf_counter()
-    book.run_all(book.chapters(root), options.profile, jobs=options.jobs)
+    book.run_all(book.notebooks(root), options.profile, jobs=options.jobs)
     if not options.no_site:
         out = Path(options.out).resolve() if options.out else root
         book.build_site(root, options.profile, out=out)
@@ -99,7 +100,7 @@ def notebook(root: Path, options: argparse.Namespace) -> None:
 
 def reference(root: Path, options: argparse.Namespace) -> None:
     """Run chapters at smoke and store the runs as what nbval compares with."""
-    wanted = [book.chapter(root, id) for id in options.chapters] or book.chapters(root)
+    wanted = [book.chapter(root, id) for id in options.chapters] or book.notebooks(root)
     book.run_all(wanted, "smoke", jobs=options.jobs)
     for chapter in wanted:
         say(f"wrote {book.write_reference(chapter).relative_to(root)}")

@@ -13,7 +13,7 @@ import html
 import io
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ import numpy as np
 
 from reprise import plotting
 from reprise.ledger import Ledger
+from reprise.runtime import check_profile
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
@@ -47,12 +48,24 @@ def open_chapter(chapter: str, *, profile: str) -> Ledger:
     ValueError
         If papermill injected a parameter that the chapter does not have, or for an unknown profile.
     """
+    open_page(profile=profile)
+    return Ledger(chapter, profile=profile)
+
+
+def open_page(*, profile: str) -> None:
+    """What `open_chapter` does, for a page without claims of its own.
+
+    Raises
+    ------
+    ValueError
+        As for `open_chapter`.
+    """
+    check_profile(profile)
     refuse_unknown_parameters(_executed_cells())
     # downloads announce themselves on standard error
     logging.basicConfig(format="%(message)s")
     logging.getLogger("reprise").setLevel(logging.INFO)
     plotting.use_style()
-    return Ledger(chapter, profile=profile)
 
 
 def refuse_unknown_parameters(cells: Sequence[str]) -> None:
@@ -270,6 +283,64 @@ def explorer(
         f"<p aria-live='polite'></p><figcaption>{html.escape(caption)}</figcaption>"
         f"<script>{script}</script></figure>",
         caption,
+    )
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of texts, as HTML for the page and as aligned text for the tests.
+
+    Attributes
+    ----------
+    head : tuple of str
+    rows : tuple of tuple of str
+        Text between dollar signs is mathematics.
+    """
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def __repr__(self) -> str:
+        lines = [self.head, *self.rows]
+        widths = [max(len(line[column]) for line in lines) for column in range(len(self.head))]
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            for line in lines
+        )
+
+    def _repr_html_(self) -> str:
+        def line(cells: tuple[str, ...], tag: str) -> str:
+            inner = "".join(f"<{tag}>{_with_math(cell)}</{tag}>" for cell in cells)
+            return f"<tr>{inner}</tr>"
+
+        body = "".join(line(row, "td") for row in self.rows)
+        return (
+            f'<div class="reprise-scroll"><table><thead>{line(self.head, "th")}</thead>'
+            f"<tbody>{body}</tbody></table></div>"
+        )
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A table for the page; every row has as many cells as the head.
+
+    Raises
+    ------
+    ValueError
+        If a row has another number of cells.
+    """
+    made = Table(tuple(head), tuple(tuple(row) for row in rows))
+    for row in made.rows:
+        if len(row) != len(made.head):
+            raise ValueError(f"rows must hold {len(made.head)} cells, got {len(row)}: {row}")
+    return made
+
+
+def _with_math(text: str) -> str:
+    """Escape a cell's text, and mark what stands between dollar signs for MathJax."""
+    pieces = html.escape(text).split("$")
+    return "".join(
+        f'<span class="math notranslate nohighlight">\\({piece}\\)</span>' if i % 2 else piece
+        for i, piece in enumerate(pieces)
     )
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import nbformat
 import yaml
 
-from reprise.book import Chapter, chapters, describe_run, remove_others, sync_file
+from reprise.book import Chapter, describe_run, notebooks, remove_others, sync_file
 from reprise.ledger import ledger_html, tally, verdict_badge
 
 HERO = re.compile(r'(?s)<figure class="reprise-figure" data-hero="true">(<svg.*?</svg>)')
@@ -44,24 +44,25 @@ def stage(root: Path, profile: str, staged: Path) -> str:
     FileNotFoundError
         If a chapter has no run of this profile.
     """
-    listed = chapters(root)
-    for c in listed:
+    pages = notebooks(root)
+    listed = [page for page in pages if not page.is_overview]
+    for c in pages:
         if not c.run_path(profile).exists():
             raise FileNotFoundError(f"{c.id} has no {profile} run: 'reprise build' makes it")
-    notebooks = {c.id: nbformat.read(c.run_path(profile), as_version=4) for c in listed}
-    records = [r for c in listed for r in describe_run(c, notebooks[c.id])]
+    runs = {c.id: nbformat.read(c.run_path(profile), as_version=4) for c in pages}
+    records = [r for c in listed for r in describe_run(c, runs[c.id])]
     files = {Path(name): (root / name).read_bytes() for name in ("_config.yml", "_toc.yml")}
-    sources = {c.source for c in listed}
+    sources = {c.source for c in pages}
     for path in sorted((root / "book").rglob("*")):
         if path.is_file() and path not in sources and "profiles" not in path.parts:
             files[path.relative_to(root / "book")] = path.read_bytes()
-    for c in listed:
-        files[Path(f"{c.id}.ipynb")] = nbformat.writes(_for_page(notebooks[c.id])).encode()
+    for c in pages:
+        files[Path(f"{c.id}.ipynb")] = nbformat.writes(_for_page(runs[c.id])).encode()
     generated = {
         "scoreboard.html": scoreboard_html(records),
         "tally.md": tally_sentence(records, profile),
         "papers.md": papers_table(root, listed, records),
-        "gallery.html": gallery(listed, notebooks),
+        "gallery.html": gallery(listed, runs),
         "results.html": stored_results(root),
         "speed.md": speed_table(root),
     }

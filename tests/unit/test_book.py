@@ -969,3 +969,53 @@ def test_other_files_are_removed_but_not_a_build(tmp_path):
         "_build/site/sub/keep",
         "_build/site/_build/html/page",
     }
+
+
+# --- overviews ------------------------------------------------------------------------------------
+
+OVERVIEW = (
+    HEAD
+    + """# Toys
+
+```{code-cell} ipython3
+:tags: [parameters]
+profile = "book"
+n = 10
+```
+
+```{code-cell} ipython3
+print(n)
+```
+"""
+)
+
+
+@pytest.fixture
+def overview(project):
+    """The toy part's index page as a notebook."""
+    write(project / "book/toy/index.md", OVERVIEW)
+    write(project / "book/profiles/smoke/toy.yaml", "profile: smoke\nn: 3\n")
+    return Chapter(project, "toy/index")
+
+
+def test_an_overview_is_a_notebook_but_not_a_chapter(overview):
+    root = overview.root
+    assert [page.id for page in book.notebooks(root)] == ["toy/index", "toy/late", "toy/sum"]
+    assert [page.id for page in book.chapters(root)] == ["toy/late", "toy/sum"]
+    assert book.chapter(root, "toy/index") == overview
+    assert overview.is_overview
+    assert not Chapter(root, "toy/sum").is_overview
+
+
+def test_an_overview_goes_by_its_parts_name(overview):
+    assert overview.slug == "toy"
+    assert overview.parameters("smoke") == {"profile": "smoke", "n": 3}
+
+
+def test_an_overview_runs_without_a_ledger(overview, capfd):
+    assert book.run_all([overview], "smoke", jobs=1) == ["toy/index"]
+    assert "toy/index: smoke run took" in capfd.readouterr().out
+    assert book.is_current(overview, "smoke")
+    run = nbformat.read(overview.run_path("smoke"), as_version=4)
+    assert book.describe_run(overview, run) == []
+    assert book.collect(overview.root, "smoke") == []

@@ -28,6 +28,7 @@ from reprise.notebook import (
     player,
     refuse_unknown_parameters,
     svg,
+    table,
 )
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -624,3 +625,20 @@ def test_an_explorer_is_whole_in_itself():
 def test_an_explorer_refuses(sliders, text):
     with pytest.raises(ValueError, match=re.escape(text)):
         explorer(sliders, MODEL, **WORDS)
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+def test_a_table_is_text_for_the_tests_and_html_for_the_page():
+    made = table(["order", "rate"], [("a < b", "$\\frac{1}{K}$"), ("c", "–")])
+    assert repr(made) == "order  rate\na < b  $\\frac{1}{K}$\nc      –"
+    markup = made._repr_html_()
+    assert "<th>order</th><th>rate</th>" in markup
+    assert "<td>a &lt; b</td>" in markup
+    assert '<span class="math notranslate nohighlight">\\(\\frac{1}{K}\\)</span>' in markup
+
+
+def test_a_tables_rows_have_the_heads_cells():
+    with pytest.raises(ValueError, match="rows must hold 2 cells, got 1"):
+        table(["a", "b"], [("c",)])

@@ -9,7 +9,7 @@ else) can be given to the simulator; the classes here also have a compiled path.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, Protocol, runtime_checkable
 
@@ -489,6 +489,41 @@ class RippledSum:
             return None
         unused = np.zeros(2)
         return TwoKinds(self.offsets > kinds[0], unused, unused, kinds, curve="rippled")
+
+
+class Copies:
+    """The same sum on every worker: its components listed ``count`` times, one after the other.
+
+    Parameters
+    ----------
+    problem : FiniteSum
+    count : int
+        At least 1.
+
+    Raises
+    ------
+    ValueError
+        If ``count`` is below 1.
+    """
+
+    def __init__(self, problem: FiniteSum, count: int) -> None:
+        if count < 1:
+            raise ValueError(f"count must be at least 1, got {count}")
+        self.problem, self.count = problem, count
+        self.n, self.dim, self.minimizer = problem.n * count, problem.dim, problem.minimizer
+
+    def value(self, x: Array) -> Array:
+        """F(x): float64 (..., d) -> (...)."""
+        return self.problem.value(x)
+
+    def gradient(self, i: NDArray[np.int64], x: Array) -> Array:
+        """Gradient of f_i: int (...), float64 (..., d) -> (..., d)."""
+        return self.problem.gradient(i % self.problem.n, x)
+
+    def two_kinds(self) -> TwoKinds | None:
+        """The compiled two-kind form of all copies, or None."""
+        pair = self.problem.two_kinds() if hasattr(self.problem, "two_kinds") else None
+        return None if pair is None else replace(pair, kinds=np.tile(pair.kinds, self.count))
 
 
 class FederatedSum:

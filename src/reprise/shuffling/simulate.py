@@ -31,6 +31,7 @@ from reprise.shuffling.orders import (
     schedule,
 )
 from reprise.shuffling.problems import (
+    Copies,
     FederatedSum,
     FiniteSum,
     GluedSum,
@@ -57,6 +58,7 @@ from reprise.shuffling.rates import (
 __all__ = [
     "ORDER_NAMES",
     "SCHEME_NAMES",
+    "Copies",
     "Estimate",
     "FederatedSum",
     "FiniteSum",
