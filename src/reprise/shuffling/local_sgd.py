@@ -718,32 +718,22 @@ def check_parameters(
     components: int,
     runs: int,
     many_runs: int,
-    exact_runs: int,
     K_grid: Sequence[int],
     K_level: int,
     K_fixed: int,
     worker_grid: Sequence[int],
-    sweep_workers: int,
     component_grid: Sequence[int],
-    long_components: int,
-    long_K: int,
+    long_size: Sequence[int],
     long_batches: Sequence[int],
     B_grid: Sequence[int],
     drift_batches: Sequence[int],
     tau: float,
-    tau_grid: Sequence[float],
     tau_batch: int,
-    lambdas: Sequence[float],
-    factors: Sequence[float],
-    best_workers: int,
-    best_components: int,
-    best_batch: int,
+    best_size: Sequence[int],
     best_K: Sequence[int],
     pl_K: Sequence[int],
-    map_runs: int,
     data_workers: int,
     data_K: Sequence[int],
-    data_runs: int,
     L: float,
     c: float,
 ) -> None:
@@ -755,61 +745,51 @@ def check_parameters(
         Naming the parameter, its value and what is allowed.
     """
     for name, value, least in (
-        ("runs", runs, 20),
+        ("runs", runs, 80),
         ("many_runs", many_runs, 20),
-        ("exact_runs", exact_runs, 1000),
-        ("data_runs", data_runs, 2),
-        ("map_runs", map_runs, 2),
-        ("K_fixed", K_fixed, 2),
-        ("long_K", long_K, 2),
+        ("K_fixed", K_fixed, 8),
         ("data_workers", data_workers, 2),
-        ("sweep_workers", sweep_workers, 1),
     ):
         _check_integer(name, value, least)
-    for name, value in (("workers", workers), ("best_workers", best_workers)):
+    for name, values, count in (("long_size", long_size, 2), ("best_size", best_size, 3)):
+        if len(values) != count or any(_check_integer(name, v, 2) < 2 for v in values):
+            raise ValueError(f"{name} must hold {count} integers, got {list(values)!r}")
+    for name, value in (("workers", workers), ("best_size's workers", best_size[0])):
         if _check_integer(name, value, 2) % 2:
             raise ValueError(f"{name} must be even, got {value}")
-    for name, grid in (("K_grid", K_grid), ("best_K", best_K), ("pl_K", pl_K)):
-        _check_grid(name, grid, 3, 2)
-    _check_grid("data_K", data_K, 3, 2)
-    _check_grid("worker_grid", worker_grid, 3, 1)
-    _check_grid("component_grid", component_grid, 3, 2)
-    _check_grid("B_grid", B_grid, 2, 1)
-    _check_grid("long_batches", long_batches, 2, 2)
-    for name, value, parts in (
-        ("components", components, [4, workers, *worker_grid, *B_grid, *drift_batches, tau_batch]),
-        ("long_components", long_components, [*long_batches, workers]),
-        ("best_components", best_components, [best_batch, best_workers]),
+    for name, grid, count, least in (
+        ("K_grid", K_grid, 3, 2),
+        ("best_K", best_K, 3, 2),
+        ("pl_K", pl_K, 3, 2),
+        ("data_K", data_K, 3, 2),
+        ("worker_grid", worker_grid, 3, 1),
+        ("component_grid", component_grid, 3, 2),
+        ("B_grid", B_grid, 2, 1),
+        ("drift_batches", drift_batches, 2, 1),
+        ("long_batches", long_batches, 2, 2),
     ):
-        if _check_integer(name, value, 2) % 2:
-            raise ValueError(f"{name} must be even, got {value}")
+        _check_grid(name, grid, count, least)
+    if len(drift_batches) != 2:
+        raise ValueError(f"drift_batches must hold two local steps, got {list(drift_batches)!r}")
+    batches = [*B_grid, *drift_batches, tau_batch]
+    for name, value, parts in (
+        ("components", components, [4, workers, *worker_grid, *batches]),
+        ("long_size's components", long_size[0], [2, workers, *long_batches]),
+        ("best_size's components", best_size[1], [2, *best_size[::2]]),
+        *(("component_grid", value, [8]) for value in component_grid),
+    ):
         for part in parts:
-            if value % part:
+            if _check_integer(name, value, 2) % part:
                 raise ValueError(f"{name} must be a multiple of {part}, got {value}")
-    for value in component_grid:
-        if value % 2 or value % sweep_workers:
-            raise ValueError(
-                f"component_grid must hold even multiples of sweep_workers = {sweep_workers}, "
-                f"got {value}"
-            )
-    for name, value, least in (("L", L, 1.0), ("tau", tau, 0.0), ("c", c, 0.0)):
-        if not (math.isfinite(value) and value > least):
-            raise ValueError(f"{name} must be finite and above {least:g}, got {value!r}")
     for name, value, grid_name, grid in (
         ("K_level", K_level, "K_grid", K_grid),
         ("workers", workers, "worker_grid", worker_grid),
     ):
         if value not in grid:
             raise ValueError(f"{name} must be in {grid_name} = {list(grid)!r}, got {value!r}")
-    for name, values in (("tau_grid", tau_grid), ("factors", factors)):
-        if len(values) < 3 or not all(math.isfinite(v) and v > 0 for v in values):
-            raise ValueError(f"{name} must hold at least 3 positive numbers, got {list(values)!r}")
-    if len(drift_batches) != 2 or not 0 < drift_batches[0] < drift_batches[1]:
-        raise ValueError(
-            f"drift_batches must hold two increasing local steps, got {list(drift_batches)!r}"
-        )
-    if len(lambdas) < 2 or not all(0 <= v <= 1 for v in lambdas):
-        raise ValueError(f"lambdas must hold numbers in [0, 1], two or more, got {list(lambdas)!r}")
+    for name, value, least in (("L", L, 1.0), ("tau", tau, 0.0), ("c", c, 0.0)):
+        if not (math.isfinite(value) and value > least):
+            raise ValueError(f"{name} must be finite and above {least:g}, got {value!r}")
 
 
 def _check_integer(name: str, value: int, least: int) -> int:
