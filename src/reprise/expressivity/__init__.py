@@ -1,0 +1,1 @@
+"""Expressivity: what networks can represent, and what hides in random ones."""
