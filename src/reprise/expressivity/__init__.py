@@ -1,1 +1,1 @@
-"""Expressivity: what networks can represent, and what hides in random ones."""
+"""What networks can express: pruned random ones, binary ones, thresholds, loops."""
