@@ -15,6 +15,7 @@ from reprise.expressivity.binary.embedding import (
     edge_failure,
     embed,
     failure_rates,
+    first_helpers,
     helpers_needed,
     helpers_used,
     typical_need,
@@ -33,9 +34,11 @@ from reprise.expressivity.binary.network import (
     relu_network,
     unit_inputs,
 )
+from reprise.expressivity.binary.popup import BinaryEdgePopupLinear, popup_classifier
 from reprise.expressivity.binary.search import SearchResult, search_error
 
 __all__ = [
+    "BinaryEdgePopupLinear",
     "BinaryNetwork",
     "EmbeddingError",
     "PrunedBinaryNetwork",
@@ -47,10 +50,12 @@ __all__ = [
     "embed",
     "extreme_target",
     "failure_rates",
+    "first_helpers",
     "helpers_needed",
     "helpers_used",
     "layer_matrices",
     "normal_target",
+    "popup_classifier",
     "quantization_bound",
     "quantization_certificate",
     "quantize",

@@ -1,10 +1,10 @@
 """Find a network with the weights 1, 0 and -1 inside a random one, by deleting weights.
 
-Each logical matrix A (m x n) is replaced by two random matrices with entries +1 and -1: B1 of shape
-(nR, n), a ReLU, and B2 of shape (m, nR). Each of the n inputs has R helpers. An edge of sign s takes
-the first helper whose two random weights carry it; everything else is deleted. One helper serves
-with probability 1/4, so an edge stays without one with probability (3/4)^R, and R = ln(E / delta) /
-ln(4/3) helpers suffice for E edges with probability 1 - delta (derived here).
+Each logical matrix A (m x n) is replaced by two random matrices with entries +1 and -1: B1 of
+shape (nR, n), a ReLU, and B2 of shape (m, nR). Each of the n inputs has R helpers. An edge of sign
+s takes the first helper whose two random weights carry it; everything else is deleted. One helper
+serves with probability 1/4, so an edge stays without one with probability (3/4)^R, and
+R = ln(E / delta) / ln(4/3) helpers suffice for E edges with probability 1 - delta (derived here).
 
 Nothing random is stored, see `signs`.
 """
@@ -271,6 +271,21 @@ def typical_need(n_edges: int) -> float:
     ``ln(E / ln 2) / ln(4/3)``.
     """
     return math.log(n_edges / math.log(2)) / math.log(4 / 3)
+
+
+def first_helpers(network: BinaryNetwork, seed: int) -> NDArray[np.int32]:
+    """The helper that each edge takes in the draw of `embed` with this seed, of as many as needed.
+
+    Returns
+    -------
+    ndarray of int32, shape (n_edges,)
+        Counted from 0 among the helpers of the edge's input; edges in the order of
+        `BinaryNetwork.edges`.
+    """
+    found = np.empty(network.n_edges, dtype=np.int32)
+    need = int(helpers_used(network, 1, seed)[0])
+    signs.first_helpers(_keys(seed, 1)[0], need, *_flat(network), found)
+    return found
 
 
 def helpers_used(network: BinaryNetwork, draws: int, seed: int) -> Integers:

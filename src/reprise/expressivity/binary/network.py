@@ -10,6 +10,7 @@ Random Binary Networks", AISTATS 2022, arXiv 2110.08996 (abstract). The matrices
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +25,6 @@ Integers = NDArray[np.int64]
 
 MAX_BITS = 24
 INT64_LIMIT = 2**62
-ACCURACIES = "(0, 1)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -367,9 +367,7 @@ def leave_matrix(m: int, n: int) -> sparse.csr_array:
     return _binary(rows, 2 * n + np.arange(2 * m), signs, (m, 2 * n + 2 * m))
 
 
-def layer_matrices(
-    Q: ArrayLike, bits: int, *, canonical: bool = False
-) -> list[sparse.csr_array]:
+def layer_matrices(Q: ArrayLike, bits: int, *, canonical: bool = False) -> list[sparse.csr_array]:
     """The matrices of one target layer: enter, one for each plane of digits, leave.
 
     Their product, a ReLU after each but the last, maps ``h >= 0`` to ``Q h`` exactly.
@@ -474,14 +472,14 @@ def normal_target(sizes: Sequence[int], rng: np.random.Generator) -> list[Array]
     -------
     list of ndarray of float64, shape (out, in)
     """
-    layers = [rng.standard_normal((m, n)) for n, m in zip(sizes[:-1], sizes[1:], strict=True)]
+    layers = [rng.standard_normal((m, n)) for n, m in itertools.pairwise(sizes)]
     return [w / np.linalg.norm(w, 2) for w in layers]
 
 
 def extreme_target(sizes: Sequence[int], rng: np.random.Generator) -> list[Array]:
     """Weights of exactly -1, 0 and 1, equally likely: the only ones that need the highest plane."""
-    shapes = zip(sizes[1:], sizes[:-1], strict=True)
-    return [rng.integers(-1, 2, size=shape).astype(np.float64) for shape in shapes]
+    pairs = itertools.pairwise(sizes)
+    return [rng.integers(-1, 2, size=(m, n)).astype(np.float64) for n, m in pairs]
 
 
 def unit_inputs(count: int, d: int, rng: np.random.Generator) -> Array:
@@ -539,9 +537,8 @@ def checked_weights(weights: Sequence[ArrayLike]) -> list[Array]:
             raise ValueError(f"weights[{index}] must have shape (out, in), got {w.shape}")
         if not np.isfinite(w).all():
             raise ValueError(f"weights[{index}] must be finite")
-        if (largest := float(np.abs(w).max())) > 1:
-            worst = w.flat[np.abs(w).argmax()] if largest else 0.0
-            raise ValueError(f"weights must lie in [-1, 1], got {worst:g}")
+        if (largest := w.flat[np.abs(w).argmax()]) ** 2 > 1:
+            raise ValueError(f"weights must lie in [-1, 1], got {largest:g}")
         if index and w.shape[1] != len(layers[index - 1]):
             raise ValueError(
                 f"layer {index + 1} expects {len(layers[index - 1])} inputs, got {w.shape[1]}"

@@ -281,9 +281,7 @@ def read_signs(key, matrix, side, helpers, n, rows, columns):
 
 
 @njit(cache=True, nogil=True)
-def walk(
-    x, row_ptr, row_start, start, source, first_signs, numbers, second_signs, h, value, out
-):
+def walk(x, row_ptr, row_start, start, source, first_signs, numbers, second_signs, h, value, out):
     """Run the pruned random network: two sparse products and two ReLUs for each logical matrix.
 
     Inputs are walked `LANES` at a time, so that the values of a matrix stay in the cache and each
