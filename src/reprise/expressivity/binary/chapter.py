@@ -88,8 +88,11 @@ def check_parameters(
     for name, values in (("sweep_sparsities", sweep_sparsities), ("sweep_rates", sweep_rates)):
         if not len(values):
             raise ValueError(f"{name} must hold at least one number, got none")
-        for value in values:
-            checked_fraction(name, value)
+    for value in sweep_sparsities:
+        if not 0 <= value < 1:
+            raise ValueError(f"sweep_sparsities must lie in [0, 1), got {value!r}")
+    for value in sweep_rates:
+        checked_fraction("sweep_rates", value)
 
 
 def draw_weight(ax: Axes, q: int, bits: int, x: int = 1) -> None:

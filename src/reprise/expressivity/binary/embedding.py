@@ -180,11 +180,12 @@ class PrunedBinaryNetwork:
                 f"random matrix {i} must have at most 2^31 entries to be built, got "
                 f"{shape[0]} x {shape[1]}"
             )
-        rows, columns = (places.ravel() for places in np.indices(shape))
-        mask = np.zeros(shape, dtype=bool)
-        kept_rows, kept_columns, _ = self.kept(i)
-        mask[kept_rows, kept_columns] = True
-        return self.random_signs(i, rows, columns).reshape(shape), mask
+        weights, mask = np.empty(shape, dtype=np.int8), np.zeros(shape, dtype=bool)
+        for row in range(shape[0]):  # places of the whole matrix would take 16 times its memory
+            weights[row] = self.random_signs(i, row, np.arange(shape[1]))
+        rows, columns, _ = self.kept(i)
+        mask[rows, columns] = True
+        return weights, mask
 
     def forward(self, x: ArrayLike) -> Array:
         """The kept weights alone at work, scaled as the logical network is.
