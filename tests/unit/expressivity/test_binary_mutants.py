@@ -328,13 +328,9 @@ def test_a_broken_implementation_loses_the_claim(judge, monkeypatch, claim, muta
 def test_the_right_implementation_keeps_the_claims(judge):
     """All but one control of edge-popup, which small digits cannot tell apart."""
     ledger = judge(CHAPTER, CLAIMS)
-    for claim in CLAIMS:
-        lost = [p for p in ledger[claim].parts if p.verdict != Verdict.REPRODUCED]
-        small = claim == "C7" and all(
-            p.name.startswith("control: all weights +1") and p.verdict == Verdict.NOT_AT_THIS_SCALE
-            for p in lost
-        )
-        assert not lost or small, ledger[claim]
+    lost = [p for id in CLAIMS for p in ledger[id].parts if p.verdict != Verdict.REPRODUCED]
+    assert [p.name for p in lost] in ([], ["control: all weights +1, points below binary"])
+    assert all(p.verdict == Verdict.NOT_AT_THIS_SCALE for p in lost)
 
 
 # --- edge-popup: judged part by part --------------------------------------------------------------
@@ -392,4 +388,4 @@ def binary_at_a_tenth(monkeypatch):
 def test_a_broken_search_loses_its_part(judge, monkeypatch, mutate, part):
     mutate(monkeypatch)
     verdicts = {p.name: p.verdict for p in judge(CHAPTER, ["C7"])["C7"].parts}
-    assert verdicts[part] == Verdict.NOT_REPRODUCED
+    assert verdicts[part] != Verdict.REPRODUCED
