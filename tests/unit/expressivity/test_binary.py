@@ -288,7 +288,7 @@ def test_the_masked_random_network_computes_the_logical_one(build, helpers):
     """Built densely, matrix by matrix; with one, two and three words of helpers an input."""
     net = binary.binary_network(build([3, 4, 2], rng_of(0)), 3)
     hidden = binary.embed(net, helpers=helpers, seed=1)
-    x = rng_of(2).standard_normal((37, 3))  # one full group of lanes and a rest
+    x = rng_of(2).standard_normal((101, 3))  # one full group of lanes and a rest
     expected = net.forward(x)
     np.testing.assert_allclose(hidden.forward(x), expected, atol=1e-14)
     np.testing.assert_allclose(dense_forward(hidden, x), expected, atol=1e-14)
