@@ -142,7 +142,7 @@ def draw_weight(ax: Axes, q: int, bits: int, x: int = 1) -> None:
         ax.annotate(
             str(value),
             (column, row),
-            xytext=(0, 6),
+            xytext=(0, 6 if row > 1 else -15),
             textcoords="offset points",
             ha="center",
             fontsize=9,
@@ -182,7 +182,7 @@ def weight_explorer(w: float = 0.6875, bits: int = 4, most: int = 8) -> Picture:
         f'<figure class="reprise-figure" {colors} style="margin:1em 0">'
         f'<svg role="img" aria-label="{html.escape(alt)}" viewBox="0 0 720 250" '
         'style="width:100%;max-width:720px" font-size="12" fill="currentColor"></svg>'
-        '<div style="display:flex;flex-wrap:wrap;gap:.3em 1.5em">'
+        '<div style="display:flex;flex-wrap:wrap;gap:.3em 1.5em;justify-content:center">'
         f'<label>weight <input type="range" min="-1" max="1" step="0.0009765625" value="{w}" '
         'aria-label="weight"></label>'
         f'<label>bits <input type="range" min="1" max="{most}" step="1" value="{bits}" '
@@ -211,7 +211,7 @@ _EXPLORER_SCRIPT = """
       ` stroke-width="${width}" stroke-opacity="${opacity}"/>`);
     const dot = (c, y, value) => parts.push(
       `<circle cx="${at(c)}" cy="${y}" r="4"/>` +
-      `<text x="${at(c)}" y="${y - 8}" text-anchor="middle">${value}</text>`);
+      `<text x="${at(c)}" y="${y < 100 ? y - 8 : y + 17}" text-anchor="middle">${value}</text>`);
     for (let c = 1; c < k + 2; c++)
       for (const s of names) for (const e of names)
         line(c, rows[s], rows[e], 'currentColor', .8, .1);
