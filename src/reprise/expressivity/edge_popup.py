@@ -117,15 +117,14 @@ def kaiming_normal(
     return weight * math.sqrt(2.0 / in_features)
 
 
-def kaiming_uniform_scores(
+def kaiming_uniform(
     out_features: int, in_features: int, generator: torch.Generator, dtype: torch.dtype
 ) -> Tensor:
-    """Uniform scores as PyTorch draws a layer's weights (Kaiming with a = sqrt 5).
+    """Uniform on [-1, 1] / sqrt(in_features), PyTorch's default (Kaiming with a = sqrt 5).
 
     Returns
     -------
     Tensor, shape (out_features, in_features)
-        In [-1, 1] / sqrt(in_features).
     """
     drawn = torch.rand(out_features, in_features, generator=generator, dtype=dtype)
     return (2.0 * drawn - 1.0) / math.sqrt(in_features)
@@ -138,7 +137,7 @@ class DenseLinear(nn.Module):
     ----------
     in_features, out_features : int
     generator : torch.Generator
-        Draws the weights, Kaiming normal.
+        Draws the weights, by PyTorch's default.
     dtype : torch.dtype
     """
 
@@ -151,7 +150,7 @@ class DenseLinear(nn.Module):
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(kaiming_normal(out_features, in_features, generator, dtype))
+        self.weight = nn.Parameter(kaiming_uniform(out_features, in_features, generator, dtype))
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, in) -> (batch, out)."""
@@ -199,7 +198,7 @@ class EdgePopupLinear(nn.Module):
                 f"weight must have shape {(out_features, in_features)}, got {tuple(weight.shape)}"
             )
         self.register_buffer("weight", weight)
-        scores = kaiming_uniform_scores(out_features, in_features, generator, dtype)
+        scores = kaiming_uniform(out_features, in_features, generator, dtype)
         self.scores = nn.Parameter(scores)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -395,7 +394,17 @@ def accuracy(model: nn.Module, inputs: ArrayLike, labels: ArrayLike) -> float:
     return float(100.0 * (logits(model, inputs).argmax(axis=1) == np.asarray(labels)).mean())
 
 
-def in_threads(jobs: Iterable[Callable[[], T]], threads: int | None = None) -> list[T]:
+def dtype_of(inputs: ArrayLike) -> torch.dtype:
+    """The torch dtype in which a network reads these inputs."""
+    return torch.from_numpy(np.asarray(inputs)[:1]).dtype
+
+
+def in_threads(
+    jobs: Iterable[Callable[[], T]],
+    threads: int | None = None,
+    *,
+    description: str | None = None,
+) -> list[T]:
     """Run independent trainings side by side, each in a thread of its own.
 
     torch computes outside Python's lock, and a single thread a job keeps every result the same for
@@ -406,6 +415,8 @@ def in_threads(jobs: Iterable[Callable[[], T]], threads: int | None = None) -> l
     jobs : iterable of callables
     threads : int, optional
         As for `reprise.runtime.thread_count`.
+    description : str, optional
+        Name of a progress bar over the jobs.
 
     Returns
     -------
@@ -421,7 +432,8 @@ def in_threads(jobs: Iterable[Callable[[], T]], threads: int | None = None) -> l
             initargs=(1,),
         ) as pool,
     ):
-        return list(pool.map(lambda job: job(), jobs))
+        done = pool.map(lambda job: job(), jobs)
+        return list(progress(done, description, total=len(jobs)))
 
 
 @contextlib.contextmanager

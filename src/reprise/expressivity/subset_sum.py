@@ -33,6 +33,7 @@ from reprise.expressivity.edge_popup import (
     GadgetLinear,
     accuracy,
     check_sparsity,
+    dtype_of,
     feed_forward,
     kept_parameters,
     supermask,
@@ -617,7 +618,7 @@ def popup_run(
     ValueError
         If the structure or the architecture is unknown or a number out of its range.
     """
-    dtype = torch.from_numpy(images.x_train[:1]).dtype
+    dtype = dtype_of(images.x_train)
     random = torch_generator(seed, "popup", architecture, structure, f"{sparsity:g}")
     sizes = popup_sizes(architecture, images.pixels, hidden)
     model = popup_network(
@@ -641,46 +642,66 @@ def popup_run(
 def check_parameters(
     *,
     dataset: str,
+    hidden: int,
+    target_epochs: int,
+    target_batch: int,
     n_values: int,
     eps: float,
-    curve_n: Sequence[int],
+    hit_draws: int,
     eps_grid: Sequence[float],
+    curve_n: Sequence[int],
+    curve_trials: int,
+    cover_trials: int,
+    product_trials: int,
+    bound_trials: int,
+    gadget_draws: int,
     gadget_n: Sequence[int],
+    popup_train: int | None,
+    popup_hidden: int,
+    popup_redundancy: int,
+    popup_epochs: int,
     popup_sparsities: Sequence[float],
     popup_architectures: Sequence[str],
-    popup_train: int | None,
-    **at_least: tuple[int, int],
 ) -> None:
     """Refuse impossible parameters of the chapter before anything runs.
-
-    Parameters
-    ----------
-    dataset, n_values, eps, curve_n, eps_grid, gadget_n
-        As in the chapter.
-    popup_sparsities, popup_architectures, popup_train
-        As in the chapter.
-    **at_least : tuple of two int
-        By name, an integer parameter and its least allowed value.
 
     Raises
     ------
     ValueError
         Naming the parameter, its value and what is allowed.
     """
-    if dataset not in ("mnist", "digits"):
-        raise ValueError(f"dataset must be 'mnist' or 'digits', got {dataset!r}")
-    for name, (value, least) in at_least.items():
+    for name, value, least in (
+        ("hidden", hidden, 1),
+        ("target_epochs", target_epochs, 1),
+        ("target_batch", target_batch, 1),
+        ("hit_draws", hit_draws, 100),
+        ("curve_trials", curve_trials, 10),
+        ("cover_trials", cover_trials, 10),
+        ("product_trials", product_trials, 10),
+        ("bound_trials", bound_trials, 10),
+        ("gadget_draws", gadget_draws, 1),
+        ("popup_hidden", popup_hidden, 1),
+        ("popup_redundancy", popup_redundancy, 1),
+        ("popup_epochs", popup_epochs, 1),
+    ):
         if not _is_int(value) or value < least:
             raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+    if dataset not in ("mnist", "digits"):
+        raise ValueError(f"dataset must be 'mnist' or 'digits', got {dataset!r}")
     if not _is_int(n_values) or not 1 <= n_values <= 40:
         raise ValueError(f"n_values must be an integer from 1 to 40, got {n_values!r}")
-    _in_order("curve_n", curve_n, 5, 1, 22)
-    _in_order("gadget_n", gadget_n, 3, 1, 40)
-    for name, value in (("eps", [eps]), ("eps_grid", eps_grid)):
-        if not value or not all(0 < float(e) < 1 for e in value):
-            raise ValueError(f"{name} must lie in (0, 1), got {value if name != 'eps' else eps!r}")
-    if any(a <= b for a, b in itertools.pairwise(eps_grid)) or len(eps_grid) < 3:
-        raise ValueError(f"eps_grid must hold 3 or more falling numbers, got {list(eps_grid)!r}")
+    if not 0 < eps < 1:
+        raise ValueError(f"eps must lie in (0, 1), got {eps!r}")
+    falling = all(a > b for a, b in itertools.pairwise(eps_grid))
+    if len(eps_grid) < 3 or not falling or not all(1e-4 <= e < 0.5 for e in eps_grid):
+        raise ValueError(
+            f"eps_grid must hold 3 or more falling numbers from 0.5 down to 0.0001, "
+            f"got {list(eps_grid)!r}"
+        )
+    _rising("curve_n", curve_n, 5, 1, 22)
+    _rising("gadget_n", gadget_n, 3, 1, 40)
+    if popup_train is not None and (not _is_int(popup_train) or popup_train < 100):
+        raise ValueError(f"popup_train must be None or at least 100, got {popup_train!r}")
     for sparsity in popup_sparsities:
         check_sparsity(sparsity)
     if not {0.0, 0.5} <= {float(s) for s in popup_sparsities}:
@@ -694,15 +715,13 @@ def check_parameters(
             f"popup_architectures must hold 'two_layer', which is judged, "
             f"got {list(popup_architectures)!r}"
         )
-    if popup_train is not None and (not _is_int(popup_train) or popup_train < 100):
-        raise ValueError(f"popup_train must be None or at least 100, got {popup_train!r}")
 
 
 def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _in_order(name: str, values: Sequence[int], count: int, least: int, most: int) -> None:
+def _rising(name: str, values: Sequence[int], count: int, least: int, most: int) -> None:
     """Ascending distinct integers in a range, ``count`` of them or more."""
     inside = all(_is_int(v) and least <= v <= most for v in values)
     if not inside or len(values) < count or any(a >= b for a, b in itertools.pairwise(values)):
