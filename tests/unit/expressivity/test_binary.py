@@ -245,6 +245,17 @@ def test_only_the_extreme_target_needs_the_highest_plane():
         assert differs.any() == changed
 
 
+def test_only_the_ends_of_the_network_and_of_layers_are_signed():
+    """Elsewhere a ReLU has nothing to clip, so that it may follow every matrix."""
+    net = binary.binary_network(target(0), 4)
+    signed = {0, *(start + 6 for start in net.layer_starts)}  # the split and the leave matrices
+    h = rng_of(0).integers(-50, 51, (4, 300))
+    for index, matrix in enumerate(net.matrices):
+        h = matrix @ h
+        assert (h < 0).any() == (index in signed)
+        h = np.maximum(h, 0)
+
+
 def test_exact_range_is_guarded():
     net = binary.binary_network([[[1.0, 1.0]]], 20)  # row sum 2^21
     at_limit = np.array([[2**41 - 1, 0]])
@@ -437,6 +448,14 @@ def test_failure_rates_are_those_of_embed(helpers):
     assert abs(rates.mean() - 0.75**helpers) <= 4 * error + 1e-4
 
 
+def test_edges_of_a_draw_are_not_independent():
+    """They share the signs towards their input: a standard error over edges is too small."""
+    net = binary.binary_network(target(0), 6)
+    rates = binary.failure_rates(net, 2, 4000, 0)
+    p = binary.edge_failure(2)
+    assert rates.std() > 1.08 * math.sqrt(p * (1 - p) / net.n_edges)
+
+
 def test_draws_depend_on_the_seed_alone():
     net = binary.binary_network(target(0), 4)
     few, many = binary.helpers_used(net, 5, 1), binary.helpers_used(net, 50, 1)
@@ -518,7 +537,7 @@ def test_amplitudes_have_one_scale_and_share_their_scores(amplitude):
 
 
 def test_gradient_goes_straight_through_to_the_scores():
-    layer = binary.BinaryEdgePopupLinear(6, 4, 0.5, seed=0, dtype=torch.float64)
+    layer = binary.BinaryEdgePopupLinear(6, 4, 0.5, "sign", seed=0, dtype=torch.float64)
     x = torch.randn(5, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     (layer(x) ** 2).sum().backward()
     effective = layer.weight * supermask(layer.scores, 0.5).detach()
@@ -587,9 +606,9 @@ NAN = [[math.nan]]
         (lambda: binary.helpers_used(NET, 0, 0), "draws must be an integer of at least 1, got 0"),
         (lambda: binary.failure_rates(NET, 0, 5, 0), "helpers must be an integer of at least 1"),
         (lambda: binary.search_error([[[1.0]]], NET, random=5, adversarial=6, seed=0), "random >="),
-        (lambda: binary.BinaryEdgePopupLinear(2, 2, 1.0, seed=0), "sparsity must lie in [0, 1)"),
+        (lambda: binary.BinaryEdgePopupLinear(2, 2, 1.0, "sign", 0), "sparsity must lie in [0, 1)"),
         (
-            lambda: binary.BinaryEdgePopupLinear(2, 2, 0.5, "cauchy", seed=0),
+            lambda: binary.BinaryEdgePopupLinear(2, 2, 0.5, "cauchy", 0),
             "amplitude must be one of ('sign', 'normal', 'uniform', 'one'), got 'cauchy'",
         ),
     ],

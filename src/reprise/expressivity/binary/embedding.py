@@ -127,9 +127,9 @@ class PrunedBinaryNetwork:
         if i % 2 == signs.FIRST:
             return places, self._source[own].astype(np.int64), self._first_signs[own]
         edges = self.network.edges
-        rows = range(edges.row_start[logical], edges.row_start[logical + 1] + 1)
-        bounds = edges.row_ptr[rows.start : rows.stop]
-        row = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
+        first, end = edges.row_start[logical : logical + 2]
+        bounds = edges.row_ptr[first : end + 1]
+        row = np.repeat(np.arange(end - first), np.diff(bounds))
         numbers = self._numbers[bounds[0] : bounds[-1]]
         present = numbers != signs.NONE
         second = self._second_signs[bounds[0] : bounds[-1]]

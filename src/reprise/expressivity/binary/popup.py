@@ -47,8 +47,7 @@ class BinaryEdgePopupLinear(EdgePopupLinear):
         in_features: int,
         out_features: int,
         sparsity: float,
-        amplitude: Amplitude = "sign",
-        *,
+        amplitude: Amplitude,
         seed: int,
         dtype: torch.dtype = torch.float32,
     ) -> None:
@@ -92,7 +91,7 @@ def popup_classifier(
 
     def layer(wide: int, narrow: int) -> BinaryEdgePopupLinear:
         own = int(next(seeds))
-        return BinaryEdgePopupLinear(wide, narrow, sparsity, amplitude, seed=own, dtype=dtype)
+        return BinaryEdgePopupLinear(wide, narrow, sparsity, amplitude, own, dtype)
 
     return feed_forward(sizes, layer)
 
