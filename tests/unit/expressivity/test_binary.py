@@ -592,6 +592,10 @@ NAN = [[math.nan]]
         (lambda: NET.forward(np.zeros(4)), "x must have shape (batch, 4), got (4,)"),
         (lambda: NET.forward(np.full((1, 4), math.inf)), "x must be finite"),
         (lambda: NET.forward(np.zeros((1, 4)), exact=True), "integers where exact=True"),
+        (
+            lambda: NET.forward(np.full((1, 4), 2**63, dtype=np.uint64), exact=True),
+            "the exact range of int64 is exceeded",
+        ),
         (lambda: HIDDEN.forward(np.zeros((10, 3))), "x must have shape (batch, 4), got (10, 3)"),
         (lambda: HIDDEN.forward(np.full((1, 4), math.nan)), "x must be finite"),
         (lambda: HIDDEN.kept(12), "i must lie in 0..11, got 12"),

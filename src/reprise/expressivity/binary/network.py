@@ -552,7 +552,7 @@ def checked_input(x: ArrayLike, d_in: int, exact: bool = False) -> NDArray:
     Raises
     ------
     ValueError
-        If x has another shape or type, or is not finite.
+        If x has another shape or type, is not finite, or has no int64.
     """
     values = np.asarray(x)
     if exact and values.dtype.kind not in "iu":
@@ -560,6 +560,8 @@ def checked_input(x: ArrayLike, d_in: int, exact: bool = False) -> NDArray:
     if values.ndim != 2 or values.shape[1] != d_in:
         raise ValueError(f"x must have shape (batch, {d_in}), got {values.shape}")
     if exact:
+        if values.dtype == np.uint64 and values.max(initial=0) >= INT64_LIMIT:
+            raise ValueError("the exact range of int64 is exceeded: x must be below 2^62")
         return values.astype(np.int64)
     values = values.astype(np.float64)
     if not np.isfinite(values).all():
