@@ -57,6 +57,8 @@ picture: $(INSTALLED) ## redraw the README's picture from the book run
 	@$(BIN)/reprise picture
 
 bench: $(INSTALLED) ## race our kernels against their peers and store the table
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[bench]'
 	@$(BIN)/python benchmarks/table.py
 
 serve: ## show the built book at http://127.0.0.1:8000

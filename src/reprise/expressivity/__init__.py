@@ -1,0 +1,1 @@
+"""What networks can express: pruned random ones, binary ones, thresholds, loops."""

@@ -1,0 +1,392 @@
+"""A target network inside a random one: two random layers for each target layer, only pruned.
+
+``w x = w relu(x) - w relu(-x)``. Between an input x_j and the outputs stand R random units, each of
+which keeps its edge from x_j alone. A unit with u > 0 passes ``u relu(x_j)`` on, one with u < 0
+``|u| relu(-x_j)``. Of the products v u on the way to an output, a subset with sum near w is kept on
+the positive side, and one with sum near -w on the negative side. After the first target layer
+inputs are never negative, and the positive side is all that is needed.
+
+Pensia et al. (2020), main theorem and its gadget (reconstructed); arXiv 2006.07990.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from reprise.expressivity.subset_solver import MOST_EXACT, solve_subset_sum, subset_from_mask
+from reprise.runtime import generator
+
+Floats = NDArray[np.float64]
+Masks = NDArray[np.bool_]
+
+SAMPLES_FACTOR = 1.5
+"""C in n = C log2(2 d^2 l / min(eps, delta)); at 1 or 1.25 a few certificates of a hundred miss."""
+
+
+@dataclass(frozen=True)
+class PrunedRandomNetwork:
+    """A random ReLU network of depth 2 l and the masks that make it compute a target of depth l.
+
+    Attributes
+    ----------
+    targets : list of float64 (m, d)
+        The target's layers.
+    random_weights : list of float64
+        For each target layer the drawn matrices (R d, d) and (m, R d), uniform on [-1, 1].
+    masks : list of bool
+        What is kept of them.
+    n : int
+        Random numbers offered for each weight, and for each sign of its input.
+    rows : int
+        R, random units for each input.
+    short_blocks : int
+        Inputs whose R units hold fewer than n of a needed sign.
+    """
+
+    targets: list[Floats]
+    random_weights: list[Floats]
+    masks: list[Masks]
+    n: int
+    rows: int
+    short_blocks: int
+
+    @property
+    def n_parameters(self) -> int:
+        """Weights drawn."""
+        return sum(w.size for w in self.random_weights)
+
+    @property
+    def n_kept(self) -> int:
+        """Weights that the masks keep."""
+        return sum(int(m.sum()) for m in self.masks)
+
+    def forward(self, x: ArrayLike) -> Floats:
+        """Run the masked random network: (batch, d_in) -> (batch, d_out)."""
+        h = np.asarray(x, dtype=np.float64)
+        layers = [w * m for w, m in zip(self.random_weights, self.masks, strict=True)]
+        for w in layers[:-1]:
+            h = np.maximum(h @ w.T, 0.0)
+        return h @ layers[-1].T
+
+    def collapsed(self) -> list[Floats]:
+        """What each pair of layers amounts to: the weights that the target's were to be.
+
+        Returns
+        -------
+        list of float64
+            First (m, 2 d), acting on (relu(x), relu(-x)); then (m, d), acting on what is never
+            negative.
+        """
+        found = []
+        for first, second in self._pairs():
+            positive = second @ np.maximum(first, 0.0)  # a unit keeps one input, so this is exact
+            negative = second @ np.maximum(-first, 0.0)
+            found.append(positive if found else np.hstack([positive, negative]))
+        return found
+
+    def deviations(self) -> list[Floats]:
+        """Absolute error of each collapsed weight, (m, d); of the first layer the larger half's."""
+        first, *later = self.collapsed()
+        target, d = self.targets[0], self.targets[0].shape[1]
+        halves = np.abs(first[:, :d] - target), np.abs(first[:, d:] + target)
+        rest = [np.abs(c - w) for c, w in zip(later, self.targets[1:], strict=True)]
+        return [np.maximum(*halves), *rest]
+
+    @property
+    def error_bound(self) -> float:
+        """A certificate: no input of the unit ball has a larger error, in Euclidean norm.
+
+        ``prod(1 + |D_i|_F) - 1`` over the `deviations` D_i. For one x only one of relu(x_j) and
+        relu(-x_j) is not zero, so the two halves of the first layer never add up.
+        """
+        return float(np.prod([1.0 + np.linalg.norm(d) for d in self.deviations()]) - 1.0)
+
+    def _pairs(self) -> list[tuple[Floats, Floats]]:
+        """The masked matrices, two for each target layer."""
+        masked = [w * m for w, m in zip(self.random_weights, self.masks, strict=True)]
+        return list(zip(masked[::2], masked[1::2], strict=True))
+
+
+def rows_per_input(n: int, blocks: int, delta: float) -> int:
+    """Random units an input needs, so that all inputs have n of each sign.
+
+    The number of positive u among R is binomial. By Hoeffding, R with ``2 (R/2 - n)^2 / R >= ln(2
+    blocks / delta)`` leaves some block short with probability at most delta. R = 2 n does not do.
+
+    Parameters
+    ----------
+    n : int
+        At least 1.
+    blocks : int
+        Inputs of all target layers together, at least 1.
+    delta : float
+        In (0, 1).
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
+    """
+    for name, value in (("n", n), ("blocks", blocks)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    _in_unit_interval("delta", delta)
+    need = math.log(2 * blocks / delta)
+    # (R/2 - n)^2 >= need R / 2 at the larger root of R^2/4 - (n + need/2) R + n^2
+    b = n + need / 2
+    rows = max(2 * n, math.floor(2 * (b + math.sqrt(b * b - n * n))) - 2)
+    while 2 * (rows / 2 - n) ** 2 / rows < need:
+        rows += 1
+    return rows
+
+
+def numbers_per_weight(shapes: Sequence[tuple[int, int]], eps: float, delta: float) -> int:
+    """n = ceil(1.5 log2(2 d^2 l / min(eps, delta))), d the largest width, l the depth."""
+    d = max(max(shape) for shape in shapes)
+    need = 2 * d * d * len(shapes) / min(eps, delta)
+    return math.ceil(SAMPLES_FACTOR * math.log2(need))
+
+
+def weight_tolerance(shape: tuple[int, int], eps: float, layers: int) -> float:
+    """Error that each weight of a layer may have, if the network is to be within eps.
+
+    Layers of spectral norm at most 1, each off by eta, are off by (1 + eta)^l - 1 together; and eta
+    is at most sqrt(d_in d_out) times the largest entry's error. eta = eps / l would overshoot.
+    """
+    eta = math.expm1(math.log1p(eps) / layers)
+    return eta / math.sqrt(shape[0] * shape[1])
+
+
+def prune_to_target(
+    weights: Sequence[ArrayLike],
+    eps: float,
+    delta: float,
+    *,
+    seed: int,
+    n: int | None = None,
+    rows: int | None = None,
+) -> PrunedRandomNetwork:
+    """Draw a random network and prune it to a target network.
+
+    Parameters
+    ----------
+    weights : sequence of array_like, shapes (d_1, d_0), (d_2, d_1), ...
+        The target's layers, ReLU between them, spectral norms at most 1.
+    eps : float
+        Error wanted on the unit ball, in (0, 1). It enters only through n: read ``error_bound``.
+    delta : float
+        Probability of failing that n and the rows are to allow for, in (0, 1).
+    seed : int
+        Each random matrix has a stream of its own.
+    n : int, optional
+        Numbers a weight; by default `numbers_per_weight`.
+    rows : int, optional
+        Random units an input, at least n; by default `rows_per_input`.
+
+    Returns
+    -------
+    PrunedRandomNetwork
+
+    Raises
+    ------
+    ValueError
+        If there are no layers, shapes do not follow each other, a weight is not finite or a
+        spectral norm above 1; if eps, delta, n or rows is out of its range.
+    """
+    targets = _check_target(weights)
+    _in_unit_interval("eps", eps)
+    _in_unit_interval("delta", delta)
+    shapes = [w.shape for w in targets]
+    n = numbers_per_weight(shapes, eps, delta) if n is None else n
+    if not 1 <= n <= MOST_EXACT:
+        raise ValueError(f"n must be from 1 to {MOST_EXACT}, got {n}")
+    R = rows_per_input(n, sum(s[1] for s in shapes), delta) if rows is None else rows
+    if n > R:
+        raise ValueError(f"rows must be at least n = {n}, got {R}")
+    drawn, masks, short = [], [], 0
+    for layer, target in enumerate(targets):
+        m, d = target.shape
+        u, v = (
+            generator(seed, "prune_to_target", f"layer {layer}", name).uniform(-1, 1, shape)
+            for name, shape in (("first", (R * d, d)), ("second", (m, R * d)))
+        )
+        first, second = np.zeros(u.shape, bool), np.zeros(v.shape, bool)
+        for sign in (1.0, -1.0) if layer == 0 else (1.0,):
+            units = _first_units(u, R, n, sign)  # (d, n), -1 where there are too few
+            short += int((units < 0).any(axis=1).sum())
+            _keep(units, first, second, u, v, sign * target)
+        drawn += [u, v]
+        masks += [first, second]
+    return PrunedRandomNetwork(targets, drawn, masks, n, R, short)
+
+
+def _first_units(u: Floats, rows: int, n: int, sign: float) -> NDArray[np.int64]:
+    """For each input the first n of its units whose u has the sign: (d, n), padded with -1."""
+    d = u.shape[1]
+    units = np.full((d, n), -1)
+    for j in range(d):
+        fitting = np.flatnonzero(sign * u[j * rows : (j + 1) * rows, j] > 0)[:n]
+        units[j, : len(fitting)] = j * rows + fitting
+    return units
+
+
+def _keep(
+    units: NDArray, first: Masks, second: Masks, u: Floats, v: Floats, wanted: Floats
+) -> None:
+    """Keep the units' edges from their inputs, and the subsets whose sums are near ``wanted``.
+
+    The u of an input are common to all outputs; the v are not.
+    """
+    m, d = wanted.shape
+    there = units >= 0
+    passed = np.where(there, np.abs(u[units, np.arange(d)[:, None]]), 0.0)  # (d, n)
+    products = v[:, units] * passed  # (m, d, n)
+    n = units.shape[1]
+    found = solve_subset_sum(products.reshape(m * d, n), wanted.reshape(-1))
+    chosen = subset_from_mask(found.mask, n).reshape(m, d, n) & there
+    inputs = np.broadcast_to(np.arange(d)[:, None], units.shape)
+    first[units[there], inputs[there]] = True
+    outputs, at = np.broadcast_to(np.arange(m)[:, None, None], chosen.shape)[chosen], chosen
+    second[outputs, np.broadcast_to(units, chosen.shape)[at]] = True
+
+
+# --- the largest error, looked for ---------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LargestError:
+    """The largest errors that a search on the unit ball found, in Euclidean norm.
+
+    Attributes
+    ----------
+    random : float
+        Over random points of the ball.
+    adversarial : float
+        Over projected gradient ascents from random points of the sphere.
+    """
+
+    random: float
+    adversarial: float
+
+
+def find_largest_error(
+    network: PrunedRandomNetwork,
+    *,
+    rng: np.random.Generator,
+    random: int = 2000,
+    adversarial: int = 200,
+    steps: int = 100,
+    step: float = 0.1,
+) -> LargestError:
+    """Look for the unit-ball input on which a pruned network is farthest from its target.
+
+    Ascents climb ``|f - g|^2 / 2`` by steps of fixed length, project onto the ball, and keep the
+    best point seen. Gradients use the collapsed weights; errors are those of the masked network.
+
+    Parameters
+    ----------
+    network : PrunedRandomNetwork
+    rng : numpy.random.Generator
+    random, adversarial, steps : int
+    step : float
+
+    Returns
+    -------
+    LargestError
+    """
+    d = network.targets[0].shape[1]
+    directions = rng.standard_normal((random + adversarial, d))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    inside = directions[:random] * rng.uniform(size=(random, 1)) ** (1.0 / d)
+    x = directions[random:].copy()
+    best_x, best = x.copy(), np.full(adversarial, -1.0)
+    first, *later = network.collapsed()
+    sides = ([np.hstack([network.targets[0], -network.targets[0]]), *network.targets[1:]],
+             [first, *later])  # fmt: skip
+    for _ in range(steps + 1):
+        (f, f_back), (g, g_back) = (_forward_backward(layers, x) for layers in sides)
+        gap = f - g
+        size = np.linalg.norm(gap, axis=1)
+        better = size > best
+        best_x[better], best[better] = x[better], size[better]
+        slope = f_back(gap) - g_back(gap)
+        x = x + step * slope / np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-300)
+        x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1.0)
+    errors = [np.linalg.norm(run_target(network.targets, p) - network.forward(p), axis=1)
+              for p in (inside, best_x)]  # fmt: skip
+    return LargestError(float(errors[0].max()), float(errors[1].max()))
+
+
+def run_target(weights: Sequence[Floats], x: ArrayLike) -> Floats:
+    """The target network: (batch, d_in) -> (batch, d_out), ReLU between the layers."""
+    h = np.asarray(x, dtype=np.float64)
+    for w in weights[:-1]:
+        h = np.maximum(h @ w.T, 0.0)
+    return h @ weights[-1].T
+
+
+def _forward_backward(layers: Sequence[Floats], x: Floats):
+    """Outputs on (relu(x), relu(-x)), and the map from output to input gradients."""
+    h, active = np.hstack([np.maximum(x, 0.0), np.maximum(-x, 0.0)]), []
+    for w in layers[:-1]:
+        h = h @ w.T
+        active.append(h > 0)
+        h = np.where(active[-1], h, 0.0)
+
+    def back(gradient: Floats) -> Floats:
+        g = gradient @ layers[-1]
+        for w, on in zip(reversed(layers[:-1]), reversed(active), strict=True):
+            g = (g * on) @ w
+        positive, negative = np.split(g, 2, axis=1)
+        return np.where(x > 0, positive, -negative)
+
+    return h @ layers[-1].T, back
+
+
+def random_target(sizes: Sequence[int], rng: np.random.Generator) -> list[Floats]:
+    """Layers of normal weights, each divided by its spectral norm.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        d_0, d_1, ..., d_l.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    list of float64 (d_i, d_(i - 1))
+    """
+    layers = [rng.standard_normal((m, d)) for d, m in itertools.pairwise(sizes)]
+    return [w / np.linalg.norm(w, 2) for w in layers]
+
+
+def _check_target(weights: Sequence[ArrayLike]) -> list[Floats]:
+    """The target's layers as float64, or an error that names the layer."""
+    targets = [np.asarray(w, dtype=np.float64) for w in weights]
+    if not targets:
+        raise ValueError("weights must hold at least one layer, got none")
+    for i, w in enumerate(targets):
+        if w.ndim != 2 or (i and w.shape[1] != targets[i - 1].shape[0]):
+            before = f"(m, {targets[i - 1].shape[0]})" if i else "(m, d)"
+            raise ValueError(f"weights[{i}] must have shape {before}, got {w.shape}")
+        if not np.isfinite(w).all():
+            raise ValueError(f"weights[{i}] must be finite")
+        norm = np.linalg.norm(w, 2)
+        if norm > 1 + 1e-9:
+            raise ValueError(f"weights[{i}] must have spectral norm at most 1, got {norm:.6g}")
+    return targets
+
+
+def _in_unit_interval(name: str, value: float) -> None:
+    if not 0.0 < value < 1.0:
+        raise ValueError(f"{name} must lie in (0, 1), got {value}")
