@@ -13,6 +13,7 @@ from scipy import optimize, stats
 
 from reprise.expressivity import gadget, subset_kernels, subset_solver
 from reprise.expressivity import subset_sum as ss
+from reprise.expressivity.explorer import subset_explorer
 from reprise.expressivity.images import load_images
 
 rng_of = np.random.default_rng
@@ -632,3 +633,67 @@ def test_convolutions_learn_only_in_the_baseline():
 def test_impossible_searches_are_refused(call, text):
     with pytest.raises(ValueError, match=re.escape(text)):
         call()
+
+
+# --- the chapter's parameters and instrument ------------------------------------------------------
+
+PARAMETERS = {
+    "dataset": "digits",
+    "hidden": 8,
+    "target_epochs": 1,
+    "target_batch": 16,
+    "n_values": 12,
+    "eps": 0.05,
+    "hit_draws": 100,
+    "eps_grid": [0.1, 0.03, 0.01],
+    "curve_n": [4, 5, 6, 7, 8],
+    "curve_trials": 10,
+    "cover_trials": 10,
+    "product_trials": 10,
+    "bound_trials": 10,
+    "gadget_draws": 1,
+    "gadget_n": [8, 10, 12],
+    "popup_train": None,
+    "popup_hidden": 8,
+    "popup_redundancy": 2,
+    "popup_epochs": 1,
+    "popup_sparsities": [0.0, 0.5],
+    "popup_architectures": ["two_layer", "four_layer"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("dataset", "cifar", "dataset must be 'mnist' or 'digits', got 'cifar'"),
+        ("hidden", 0, "hidden must be an integer of at least 1, got 0"),
+        ("hidden", True, "hidden must be an integer of at least 1, got True"),
+        ("hit_draws", 5, "hit_draws must be an integer of at least 100, got 5"),
+        ("curve_trials", 2.5, "curve_trials must be an integer of at least 10, got 2.5"),
+        ("n_values", 41, "n_values must be an integer from 1 to 40, got 41"),
+        ("eps", 0.0, "eps must lie in (0, 1), got 0.0"),
+        ("eps_grid", [0.1, 0.2, 0.3], "eps_grid must hold 3 or more falling numbers"),
+        ("eps_grid", [0.1, 0.01], "eps_grid must hold 3 or more falling numbers"),
+        ("curve_n", [4, 5, 6, 8, 7], "curve_n must hold 5 or more ascending integers from 1 to 22"),
+        ("gadget_n", [8, 10, 41], "gadget_n must hold 3 or more ascending integers from 1 to 40"),
+        ("popup_train", 7, "popup_train must be None or at least 100, got 7"),
+        ("popup_sparsities", [0.0, 0.5, 1.2], "sparsity must lie in [0, 1], got 1.2"),
+        ("popup_sparsities", [0.0, 0.9], "popup_sparsities must hold 0 and 0.5"),
+        ("popup_architectures", ["lenet5"], "lenet5 needs images of 784 pixels, got 64"),
+        ("popup_architectures", ["four_layer"], "popup_architectures must hold 'two_layer'"),
+    ],
+)
+def test_impossible_parameters_are_refused_by_name(name, value, text):
+    ss.check_parameters(**PARAMETERS)
+    with pytest.raises(ValueError, match=re.escape(text)):
+        ss.check_parameters(**{**PARAMETERS, name: value})
+
+
+def test_the_explorer_carries_its_numbers_and_asks_nobody():
+    shown = subset_explorer([0.25, -0.5], target=0.1, caption="a caption", alt="an alternative")
+    assert repr(shown) == "Figure: a caption"
+    assert "const a = [0.25, -0.5]" in shown.markup
+    assert 'aria-label="an alternative"' in shown.markup
+    assert "http" not in shown.markup
+    with pytest.raises(ValueError, match="values must hold 1 to 14 numbers, got 15"):
+        subset_explorer(np.ones(15), target=0.0, caption="", alt="")
