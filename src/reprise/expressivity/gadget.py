@@ -11,7 +11,6 @@ Pensia et al. (2020), main theorem and its gadget (reconstructed); arXiv 2006.07
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reprise.expressivity.relu import input_gradient, relu_network, unit_inputs
 from reprise.expressivity.subset_solver import MOST_EXACT, solve_subset_sum, subset_from_mask
 from reprise.runtime import generator
 
@@ -305,69 +305,36 @@ def find_largest_error(
     LargestError
     """
     d = network.targets[0].shape[1]
-    directions = rng.standard_normal((random + adversarial, d))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    directions = unit_inputs(random + adversarial, d, rng)
     inside = directions[:random] * rng.uniform(size=(random, 1)) ** (1.0 / d)
     x = directions[random:].copy()
     best_x, best = x.copy(), np.full(adversarial, -1.0)
-    first, *later = network.collapsed()
-    sides = ([np.hstack([network.targets[0], -network.targets[0]]), *network.targets[1:]],
-             [first, *later])  # fmt: skip
+    target, pruned = network.targets, network.collapsed()
     for _ in range(steps + 1):
-        (f, f_back), (g, g_back) = (_forward_backward(layers, x) for layers in sides)
-        gap = f - g
-        size = np.linalg.norm(gap, axis=1)
+        size, slope = _error_and_slope(target, pruned, x)
         better = size > best
         best_x[better], best[better] = x[better], size[better]
-        slope = f_back(gap) - g_back(gap)
         x = x + step * slope / np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-300)
         x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1.0)
-    errors = [np.linalg.norm(run_target(network.targets, p) - network.forward(p), axis=1)
-              for p in (inside, best_x)]  # fmt: skip
-    return LargestError(float(errors[0].max()), float(errors[1].max()))
+    errors = (
+        np.linalg.norm(relu_network(target, p) - network.forward(p), axis=1)
+        for p in (inside, best_x)
+    )
+    return LargestError(*(float(e.max()) for e in errors))
 
 
-def run_target(weights: Sequence[Floats], x: ArrayLike) -> Floats:
-    """The target network: (batch, d_in) -> (batch, d_out), ReLU between the layers."""
-    h = np.asarray(x, dtype=np.float64)
-    for w in weights[:-1]:
-        h = np.maximum(h @ w.T, 0.0)
-    return h @ weights[-1].T
+def _error_and_slope(
+    target: Sequence[Floats], pruned: Sequence[Floats], x: Floats
+) -> tuple[Floats, Floats]:
+    """``|f - g|`` and the gradient of ``|f - g|^2 / 2``, for each row of x.
 
-
-def _forward_backward(layers: Sequence[Floats], x: Floats):
-    """Outputs on (relu(x), relu(-x)), and the map from output to input gradients."""
-    h, active = np.hstack([np.maximum(x, 0.0), np.maximum(-x, 0.0)]), []
-    for w in layers[:-1]:
-        h = h @ w.T
-        active.append(h > 0)
-        h = np.where(active[-1], h, 0.0)
-
-    def back(gradient: Floats) -> Floats:
-        g = gradient @ layers[-1]
-        for w, on in zip(reversed(layers[:-1]), reversed(active), strict=True):
-            g = (g * on) @ w
-        positive, negative = np.split(g, 2, axis=1)
-        return np.where(x > 0, positive, -negative)
-
-    return h @ layers[-1].T, back
-
-
-def random_target(sizes: Sequence[int], rng: np.random.Generator) -> list[Floats]:
-    """Layers of normal weights, each divided by its spectral norm.
-
-    Parameters
-    ----------
-    sizes : sequence of int
-        d_0, d_1, ..., d_l.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    list of float64 (d_i, d_(i - 1))
+    The collapsed network g reads (relu(x), relu(-x)).
     """
-    layers = [rng.standard_normal((m, d)) for d, m in itertools.pairwise(sizes)]
-    return [w / np.linalg.norm(w, 2) for w in layers]
+    split = np.hstack([np.maximum(x, 0.0), np.maximum(-x, 0.0)])
+    gap = relu_network(target, x) - relu_network(pruned, split)
+    positive, negative = np.split(input_gradient(pruned, split, gap), 2, axis=1)
+    slope = input_gradient(target, x, gap) - np.where(x > 0, positive, -negative)
+    return np.linalg.norm(gap, axis=1), slope
 
 
 def _check_target(weights: Sequence[ArrayLike]) -> list[Floats]:

@@ -44,11 +44,10 @@ from reprise.expressivity.gadget import (
     PrunedRandomNetwork,
     find_largest_error,
     prune_to_target,
-    random_target,
     rows_per_input,
-    run_target,
 )
 from reprise.expressivity.images import Images
+from reprise.expressivity.relu import normal_target, relu_network
 from reprise.expressivity.subset_solver import (
     SubsetSumResult,
     solve_subset_sum,
@@ -79,15 +78,15 @@ __all__ = [
     "grid_error",
     "least_n",
     "lenet_front",
+    "normal_target",
     "num_candidates",
     "popup_network",
     "popup_run",
     "popup_sizes",
     "prune_to_target",
     "random_numbers",
-    "random_target",
+    "relu_network",
     "rows_per_input",
-    "run_target",
     "solve_subset_sum",
     "sparsest_subset",
     "subset_from_mask",

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, sparse
 
-from reprise.expressivity import binary
-from reprise.expressivity.binary import chapter, embedding, network, search, signs
+from reprise.expressivity import binary, relu
+from reprise.expressivity.binary import chapter, embedding, network, signs
 from reprise.expressivity.edge_popup import EdgePopupLinear, supermask
 
 rng_of = np.random.default_rng
@@ -513,7 +513,7 @@ def test_gradient_is_that_of_finite_differences():
     numeric = optimize.approx_fprime(
         x[0], lambda v: float((binary.relu_network(W, v[None]) * gap).sum()), 1e-7
     )
-    np.testing.assert_allclose(search._pull_back(W, x, gap)[0], numeric, atol=1e-6)
+    np.testing.assert_allclose(relu.input_gradient(W, x, gap)[0], numeric, atol=1e-6)
 
 
 # --- edge-popup -----------------------------------------------------------------------------------

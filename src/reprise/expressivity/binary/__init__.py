@@ -27,15 +27,13 @@ from reprise.expressivity.binary.network import (
     canonical_digits,
     extreme_target,
     layer_matrices,
-    normal_target,
     quantization_bound,
     quantization_certificate,
     quantize,
-    relu_network,
-    unit_inputs,
 )
 from reprise.expressivity.binary.popup import BinaryEdgePopupLinear, popup_classifier
 from reprise.expressivity.binary.search import SearchResult, search_error
+from reprise.expressivity.relu import normal_target, relu_network, unit_inputs
 
 __all__ = [
     "BinaryEdgePopupLinear",

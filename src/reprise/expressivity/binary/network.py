@@ -442,53 +442,10 @@ def binary_network(
 # --- targets --------------------------------------------------------------------------------------
 
 
-def relu_network(weights: Sequence[NDArray], x: NDArray) -> NDArray:
-    """``W_l s(... s(W_1 x))`` with s the ReLU, for each row of x; integers stay integers.
-
-    Parameters
-    ----------
-    weights : sequence of ndarray, shape (out, in)
-    x : ndarray, shape (batch, d_in)
-
-    Returns
-    -------
-    ndarray, shape (batch, d_out)
-    """
-    for w in weights[:-1]:
-        x = np.maximum(x @ w.T, 0)
-    return x @ weights[-1].T
-
-
-def normal_target(sizes: Sequence[int], rng: np.random.Generator) -> list[Array]:
-    """Normal weights, each layer divided by its spectral norm.
-
-    Parameters
-    ----------
-    sizes : sequence of int
-        Width of the input, of each hidden layer, of the output.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    list of ndarray of float64, shape (out, in)
-    """
-    layers = [rng.standard_normal((m, n)) for n, m in itertools.pairwise(sizes)]
-    return [w / np.linalg.norm(w, 2) for w in layers]
-
-
 def extreme_target(sizes: Sequence[int], rng: np.random.Generator) -> list[Array]:
     """Weights of exactly -1, 0 and 1, equally likely: the only ones that need the highest plane."""
     pairs = itertools.pairwise(sizes)
     return [rng.integers(-1, 2, size=(m, n)).astype(np.float64) for n, m in pairs]
-
-
-def unit_inputs(count: int, d: int, rng: np.random.Generator) -> Array:
-    """Points drawn uniformly from the unit sphere: float64 (count, d).
-
-    A network without biases is homogeneous, so its largest error on the ball lies on the sphere.
-    """
-    points = rng.standard_normal((count, d))
-    return points / np.linalg.norm(points, axis=1, keepdims=True)
 
 
 # --- checks ---------------------------------------------------------------------------------------

@@ -13,12 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reprise.expressivity.binary.embedding import PrunedBinaryNetwork
-from reprise.expressivity.binary.network import (
-    BinaryNetwork,
-    checked_weights,
-    relu_network,
-    unit_inputs,
-)
+from reprise.expressivity.binary.network import BinaryNetwork, checked_weights
+from reprise.expressivity.relu import input_gradient, relu_network, unit_inputs
 from reprise.runtime import generator
 
 Array = NDArray[np.float64]
@@ -114,7 +110,7 @@ def _ascend(target: Sequence[Array], other: Sequence[Array], x: Array, steps: in
     best, best_error = x, np.linalg.norm(relu_network(target, x) - relu_network(other, x), axis=1)
     for step in range(steps):
         gap = relu_network(target, x) - relu_network(other, x)
-        gradient = _pull_back(target, x, gap) - _pull_back(other, x, gap)
+        gradient = input_gradient(target, x, gap) - input_gradient(other, x, gap)
         length = np.linalg.norm(gradient, axis=1, keepdims=True)
         # shorter and shorter steps: first explore, then settle
         x = x + STEP * (1 - step / steps) * gradient / np.maximum(length, 1e-300)
@@ -124,16 +120,3 @@ def _ascend(target: Sequence[Array], other: Sequence[Array], x: Array, steps: in
         best = np.where(better[:, None], x, best)
         best_error = np.where(better, error, best_error)
     return best
-
-
-def _pull_back(weights: Sequence[Array], x: Array, gap: Array) -> Array:
-    """Gradient of ``<gap, f(x)>`` with respect to x, for fixed gap (batch, d_out)."""
-    open_gates = []
-    for w in weights[:-1]:
-        x = x @ w.T
-        open_gates.append(x > 0)
-        x = np.maximum(x, 0)
-    gradient = gap @ weights[-1]
-    for w, gate in zip(reversed(weights[:-1]), reversed(open_gates), strict=True):
-        gradient = (gradient * gate) @ w
-    return gradient
