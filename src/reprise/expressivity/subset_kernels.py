@@ -10,6 +10,12 @@ right. It never fails, and serves where the faster way cannot prove its answer.
 sum r, into the two slots around z - r. Every pair nearer than half a slot is seen this way, so the
 best pair seen is the best of all if it is nearer than that. Slots are so narrow that most looks
 find nothing, and so wide that all but a few instances in a thousand are proved.
+
+Tried on 21 numbers, microseconds an instance on one core: sorted halves and a walk 40 to 70; slots
+with 32-bit chains, searched as they are numbered 10; numbering apart, as vector code 6.5; chains of
+16 bits, as here, 6.0; a bitmap of occupied slots before the chains 6.5; hits gathered without
+branches before they are searched 6.0, with more code. Halves of 9 or 11 numbers, and 2^14 or 2^17
+slots, are slower.
 """
 
 from __future__ import annotations
