@@ -367,7 +367,7 @@ def as_reference(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         cell.id = f"cell-{position}"
         if cell.cell_type != "code":
             continue
-        cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
+        cell.outputs = without_noise(cell.outputs)
         for output in cell.outputs:
             if "metadata" in output:
                 output.metadata = nbformat.from_dict({})
@@ -378,6 +378,22 @@ def as_reference(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
                     output.data["text/html"],
                 )
     return notebook
+
+
+def without_noise(outputs: Sequence[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """A cell's outputs without standard error, and with one output for prints in succession.
+
+    Where the kernel cuts what is printed depends on timing.
+    """
+    kept: list[nbformat.NotebookNode] = []
+    for output in outputs:
+        if output.get("name") == "stderr":
+            continue
+        if output.output_type == "stream" and kept and kept[-1].output_type == "stream":
+            kept[-1] = nbformat.from_dict({**kept[-1], "text": kept[-1].text + output.text})
+        else:
+            kept.append(output)
+    return kept
 
 
 def expected_reference_code(chapter: Chapter) -> list[str]:

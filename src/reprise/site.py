@@ -18,7 +18,14 @@ from typing import Any
 import nbformat
 import yaml
 
-from reprise.book import Chapter, describe_run, notebooks, remove_others, sync_file
+from reprise.book import (
+    Chapter,
+    describe_run,
+    notebooks,
+    remove_others,
+    sync_file,
+    without_noise,
+)
 from reprise.ledger import ledger_html, tally, verdict_badge
 
 HERO = re.compile(r'(?s)<figure class="reprise-figure" data-hero="true">(<svg.*?</svg>)')
@@ -193,5 +200,5 @@ def _for_page(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
-            cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
+            cell.outputs = without_noise(cell.outputs)
     return notebook

@@ -971,6 +971,21 @@ def test_other_files_are_removed_but_not_a_build(tmp_path):
     }
 
 
+# --- outputs --------------------------------------------------------------------------------------
+
+
+def test_prints_in_succession_are_one_output_and_errors_none():
+    def printed(text, name="stdout"):
+        return nbformat.v4.new_output("stream", name=name, text=text)
+
+    shown = nbformat.v4.new_output("display_data", {"text/plain": "3"})
+    outputs = [printed("a"), printed("noise", "stderr"), printed("b"), shown, printed("c")]
+    kept = book.without_noise(outputs)
+    assert [o.get("text") for o in kept] == ["ab", None, "c"]
+    assert kept[1] is shown
+    assert outputs[0].text == "a"  # the run itself stays as it is
+
+
 # --- overviews ------------------------------------------------------------------------------------
 
 OVERVIEW = (
