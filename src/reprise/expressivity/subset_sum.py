@@ -104,6 +104,9 @@ ARCHITECTURES = ("two_layer", "four_layer", "lenet5")
 CHUNK = 50_000
 """Weights whose numbers are drawn at a time: 8 MB of them for n = 21."""
 
+SUMS_AT_A_TIME, FEW_SUMS = 2**17, 2**12
+"""Subset sums that a thread looks at together, and up to which number it sorts all of a row's."""
+
 PUBLISHED = {
     "weights": 397_000,
     "numbers": 8_337_000,
@@ -219,11 +222,13 @@ def covering(
     values = np.asarray(values, dtype=np.float64)
     if values.ndim < 1 or not 1 <= values.shape[-1] <= 26:
         raise ValueError(f"values must have 1 to 26 columns, got shape {values.shape}")
-    rows = values.reshape(-1, values.shape[-1])
+    n = values.shape[-1]
+    rows = values.reshape(-1, n)
+    size = max(1, SUMS_AT_A_TIME >> n)
+    blocks = [rows[start : start + size] for start in range(0, len(rows), size)]
     with ThreadPoolExecutor(thread_count(n_threads)) as pool:
-        measure = partial(_cover, low=low, high=high)
-        found = list(pool.map(measure, rows, chunksize=16))
-    radius, inside = (np.array(column) for column in zip(*found, strict=True))
+        found = list(pool.map(partial(_cover, low=low, high=high), blocks))
+    radius, inside = (np.concatenate(column) for column in zip(*found, strict=True))
     shape = values.shape[:-1]
     return Covering(radius.reshape(shape), inside.reshape(shape))
 
@@ -240,22 +245,32 @@ def covering_radius(values: ArrayLike, low: float, high: float) -> float | Float
     return float(radius) if radius.ndim == 0 else radius
 
 
-def _cover(values: Floats, low: float, high: float) -> tuple[float, int]:
-    """Radius and number of sums inside, for one row."""
-    sums = subset_sums(values)
-    inner = np.sort(sums[(sums >= low) & (sums <= high)])
-    below = sums[sums < low].max(initial=-np.inf)
-    above = sums[sums > high].min(initial=np.inf)
-    edges = np.concatenate([[below], inner, [above]])
-    left, right = edges[:-1], edges[1:]
-    radius = max(
-        min(low - below, abs(edges[1] - low)),
-        min(above - high, abs(high - edges[-2])),
-    )
-    with np.errstate(invalid="ignore"):  # infinite neighbours have no middle
-        middle = 0.5 * (left + right)
-    gaps = (right - left)[(middle >= low) & (middle <= high)]
-    return max(radius, 0.5 * gaps.max(initial=0.0)), len(inner)
+def _cover(rows: Floats, low: float, high: float) -> tuple[Floats, NDArray[np.int64]]:
+    """Radius and number of sums inside, (B,) each, for some rows (B, n)."""
+    sums = subset_sums(rows)
+    if sums.shape[1] <= FEW_SUMS:
+        return _measure(np.sort(sums, axis=-1), low, high)
+    # most of many sums lie outside: sort the inner ones and the next beyond each end
+    found = [_measure(np.sort(_near(row, low, high))[None], low, high) for row in sums]
+    radius, inside = (np.concatenate(column) for column in zip(*found, strict=True))
+    return radius, inside
+
+
+def _near(sums: Floats, low: float, high: float) -> Floats:
+    """The sums inside an interval, and the nearest one on each side of it."""
+    outside = [sums[sums < low].max(initial=-np.inf), sums[sums > high].min(initial=np.inf)]
+    beside = [s for s in outside if math.isfinite(s)]
+    return np.concatenate([sums[(sums >= low) & (sums <= high)], beside])
+
+
+def _measure(ordered: Floats, low: float, high: float) -> tuple[Floats, NDArray[np.int64]]:
+    """Radius and number inside from sorted sums (B, m)."""
+    left, right = ordered[:, :-1], ordered[:, 1:]
+    middle = 0.5 * (left + right)
+    gaps = np.where((middle >= low) & (middle <= high), right - left, 0.0)
+    ends = (np.abs(ordered - end).min(axis=1) for end in (low, high))
+    inside = ((ordered >= low) & (ordered <= high)).sum(axis=1)
+    return np.maximum(0.5 * gaps.max(axis=1, initial=0.0), np.maximum(*ends)), inside
 
 
 def grid_error(values: ArrayLike, grid: ArrayLike) -> Floats:
@@ -343,7 +358,7 @@ class WeightApproximation:
 
 
 def approximate_weights(
-    weights: Sequence[ArrayLike],
+    weights: Sequence[ArrayLike] | NDArray,
     n: int,
     *,
     low: float,
@@ -357,8 +372,8 @@ def approximate_weights(
 
     Parameters
     ----------
-    weights : sequence of array_like, shapes (out, in)
-        Promoted to float64.
+    weights : array_like (out, in) or sequence of them
+        Promoted to float64; a single matrix counts as one layer.
     n : int
         Random numbers for each set, 1 to 40.
     low, high : float
@@ -379,10 +394,15 @@ def approximate_weights(
     Raises
     ------
     ValueError
-        As for `solve_subset_sum` and `draw_values`.
+        If a layer is not a matrix or eps not positive; as for `solve_subset_sum` and
+        `draw_values`.
     """
     begin = time.perf_counter()
-    layers = [np.asarray(w, dtype=np.float64) for w in weights]
+    single = isinstance(weights, np.ndarray) and weights.ndim == 2
+    layers = [np.asarray(w, dtype=np.float64) for w in ([weights] if single else weights)]
+    for number, layer in enumerate(layers):
+        if layer.ndim != 2:
+            raise ValueError(f"weights[{number}] must have shape (out, in), got {layer.shape}")
     if not eps > 0:
         raise ValueError(f"eps must be positive, got {eps}")
     approx, masks, errors, kept = [], [], [], []

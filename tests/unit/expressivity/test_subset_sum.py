@@ -272,6 +272,16 @@ def test_the_radius_is_the_worst_of_a_very_fine_grid(seed, n):
     assert nearest - 1e-12 <= radius <= nearest + 5e-5
 
 
+@pytest.mark.parametrize("low", [-0.5, 3.0, 40.0])
+def test_many_sums_are_measured_as_few_are(monkeypatch, low):
+    values = rng_of(0).uniform(-1, 1, (20, 13))
+    by_row = ss.covering(values, low, low + 1)
+    monkeypatch.setattr(ss, "FEW_SUMS", 2**13)
+    together = ss.covering(values, low, low + 1)
+    np.testing.assert_array_equal(by_row.radius, together.radius)
+    np.testing.assert_array_equal(by_row.inside, together.inside)
+
+
 def test_the_radius_counts_only_gaps_whose_middle_is_inside():
     # sums 0 and 1: between them the middle is 0.5
     assert ss.covering_radius([1.0], 0.0, 1.0) == 0.5
@@ -376,6 +386,14 @@ def test_small_weights_can_be_dropped_first():
     np.testing.assert_allclose(found.error[small], np.abs(weights[small]))
     plain = ss.approximate_weights(LAYERS, 14, **RANGE)
     np.testing.assert_array_equal(found.error[~small], plain.error[~small])
+
+
+def test_a_single_matrix_is_one_layer():
+    alone = ss.approximate_weights(LAYERS[0], 12, **RANGE)
+    listed = ss.approximate_weights(LAYERS[:1], 12, **RANGE)
+    np.testing.assert_array_equal(alone.approx[0], listed.approx[0])
+    with pytest.raises(ValueError, match=re.escape("weights[1] must have shape (out, in)")):
+        ss.approximate_weights([LAYERS[0], LAYERS[1][0]], 12, **RANGE)
 
 
 def test_float32_weights_are_promoted():

@@ -134,8 +134,8 @@ def radius_on_a_grid(monkeypatch):
     """The radius is looked up on a coarse grid."""
 
     def changed(values, low, high):
-        worst = subset_sum.grid_error(values[None], np.linspace(low, high, 11))[0]
-        return worst, 1
+        worst = subset_sum.grid_error(values, np.linspace(low, high, 11))
+        return worst, np.ones(len(values), int)
 
     monkeypatch.setattr(subset_sum, "_cover", changed)
 
