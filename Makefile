@@ -30,14 +30,15 @@ book: $(INSTALLED) ## run what changed and publish _build/html (PROFILE=smoke: a
 
 test: $(INSTALLED) ## lint, unit tests, smoke runs, references, site and browser tests
 	@echo "1/4 lint" && $(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
-	@echo "2/4 unit tests (about 90 s)" && $(BIN)/python -m pytest tests/unit -q
+	@echo "2/4 unit tests, $(JOBS) at a time (2 to 3 minutes)" && \
+		$(BIN)/python -m pytest tests/unit -q -n $(JOBS)
 	@echo "3/4 chapters at smoke, $(JOBS) at a time" && \
 		$(BIN)/reprise build --profile smoke --no-site --jobs $(JOBS)
-	@echo "4/4 references, site and browser (about 60 s)" && \
+	@echo "4/4 references, site and browser (2 to 3 minutes)" && \
 		$(BIN)/python -m pytest tests --ignore tests/unit -q -rs
 
 unit: $(INSTALLED) ## the unit tests alone
-	@$(BIN)/python -m pytest tests/unit -q
+	@$(BIN)/python -m pytest tests/unit -q -n $(JOBS)
 
 lint: $(INSTALLED) ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

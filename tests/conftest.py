@@ -6,10 +6,15 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from reprise import book
 from reprise.book import Chapter
 from reprise.ledger import Ledger
+
+# a first call may compile for seconds: no example has a deadline
+settings.register_profile("reprise", deadline=None)
+settings.load_profile("reprise")
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS = book.chapters(ROOT)
