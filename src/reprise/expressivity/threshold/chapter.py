@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reprise.data import load
+from reprise.expressivity.threshold.bounds import closed_form_count, stored_bits
 from reprise.expressivity.threshold.construction import (
     MemorizationResult,
     Parity,
@@ -104,6 +106,96 @@ def pair_case(delta: float, rng: np.random.Generator, n: int = 1000) -> tuple[ND
     return clusters(n, delta, 16, rng=rng), np.arange(n) % 2
 
 
+def build(case, parity: Parity, seed: int, **options) -> MemorizationResult:
+    """`memorize` for a case (X, y, delta)."""
+    X, y, delta = case
+    return memorize(X, y, delta=delta, parity=parity, rng=seed, **options)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is measured of one built network.
+
+    Attributes
+    ----------
+    n, parity
+        Points and form of the parities.
+    errors : int
+        Wrong labels, of the gates and of the look-ups together.
+    gates, weights, lifted_gates, hash_gates : int
+        U and Ww counted from the layers; gates of stages C to E, and of A and B.
+    counted_as_planned : bool
+        True if U and Ww are those of the closed form.
+    growth, tries : int
+    hash_factor : float
+        ``hash_gates * delta / log2 n``.
+    stored, nonzero : float
+        `stored_bits`, and non-zero slot weights a point.
+    largest_slot, group_weight : int
+        Largest absolute slot weight, and BIG.
+    small_elsewhere : bool
+        True if the layers after the first are integer and, but for the memorising one, hold only
+        -1 and +1.
+    """
+
+    n: int
+    parity: Parity
+    errors: int
+    gates: int
+    weights: int
+    lifted_gates: int
+    hash_gates: int
+    counted_as_planned: bool
+    growth: int
+    tries: int
+    hash_factor: float
+    stored: float
+    nonzero: float
+    largest_slot: int
+    group_weight: int
+    small_elsewhere: bool
+
+    @property
+    def parameters(self) -> int:
+        """W: weights and thresholds."""
+        return self.gates + self.weights
+
+
+def measure(case, parity: Parity, seed: int) -> Run:
+    """Build a network, check every label in both ways, count it, look at its weights."""
+    X, y, _ = case
+    result = build(case, parity, seed)
+    net, n = result.network, len(X)
+    planned = closed_form_count(result.widths, X.shape[1], result.memorizing.n_weights)
+    slot_weights = result.slot_weights
+    hashing = hash_gates(result)
+    others = [layer for layer in net.layers[1:] if layer.kind != "memorize"]
+    small = all(set(np.unique(layer.values())) <= {-1, 1} for layer in others)
+    return Run(
+        n=n,
+        parity=parity,
+        errors=gate_errors(result, X, y) + look_up_errors(result, X, y),
+        gates=net.n_gates,
+        weights=net.n_weights,
+        lifted_gates=net.n_gates - hashing,
+        hash_gates=hashing,
+        counted_as_planned=(net.n_gates, net.n_weights) == (planned.gates, planned.weights),
+        growth=result.growth,
+        tries=result.tries,
+        hash_factor=hashing * result.delta / math.log2(n),
+        stored=stored_bits(slot_weights, n),
+        nonzero=np.count_nonzero(slot_weights.data) / n,
+        largest_slot=int(np.abs(slot_weights.data).max(initial=0)),
+        group_weight=result.group_weight,
+        small_elsewhere=small and all(layer.is_integer for layer in net.layers[1:]),
+    )
+
+
+def log_slope(x: Sequence[float], y: Sequence[float]) -> float:
+    """Least-squares slope of log y on log x."""
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+
+
 def gate_errors(result: MemorizationResult, X: NDArray, y: NDArray) -> int:
     """Labels that the gates get wrong: all points up to 10,000, 2,000 random ones beyond."""
     some = np.arange(len(X))
@@ -164,7 +256,7 @@ def hash_gates(result: MemorizationResult) -> int:
 def float32_gates_agree(network: ThresholdNetwork, X: NDArray) -> bool:
     """True if all integer layers fire alike in float32 and in int64."""
     first = network.layers[0]
-    exact = (X @ first.weight.T >= first.threshold).astype(np.int64)
+    exact = (first.threshold <= X @ first.weight.T).astype(np.int64)
     rough = exact.astype(np.float32)
     for layer in network.layers[1:]:
         exact = (layer.sums(exact) >= layer.threshold).astype(np.int64)
@@ -306,7 +398,8 @@ const G = 2 ** g, S = 2 ** s;
 const built = (T, k, kind) => {
   const m2 = g + T * s, isFlat = kind === 'flat';
   const gates = m1 + m2 * (isFlat ? k + 1 : 3 * (k - 1)) + 2 * G + T * S + 1;
-  const weights = m1 * d + m2 * (isFlat ? k * k + k : 6 * (k - 1)) + G * g + T * S * s + n / 2 + 2 * G;
+  const parity = m2 * (isFlat ? k * k + k : 6 * (k - 1));
+  const weights = m1 * d + parity + G * g + T * S * s + n / 2 + 2 * G;
   return v.count ? weights : gates;
 };
 const baum = v.count ? 2 * Math.ceil(n / 2 / d) * (d + 1) : 2 * Math.ceil(n / 2 / d) + 1;
@@ -326,9 +419,3 @@ def capacity_explorer(*, caption: str, alt: str) -> Picture:
         ("count", "0: gates, 1: weights", 0, 1, 1, 0),
     ]
     return explorer(sliders, _MODEL, caption=caption, alt=alt)
-
-
-def build(case, parity: Parity, seed: int, **options) -> MemorizationResult:
-    """`memorize` for a case (X, y, delta)."""
-    X, y, delta = case
-    return memorize(X, y, delta=delta, parity=parity, rng=seed, **options)
