@@ -43,7 +43,7 @@ def baum_network(X: ArrayLike, y: ArrayLike, *, eps: float | None = None) -> Thr
         raise ValueError("y must contain only 0 and 1")
     if X.ndim != 2 or len(X) != len(y):
         raise ValueError(f"X and y have different lengths: {X.shape} and {len(y)}")
-    label = int(2 * np.count_nonzero(y) <= len(y))
+    label = _smaller_class(y)
     chosen = np.flatnonzero(y == label)
     normals, widths = [], []
     for start in range(0, len(chosen), X.shape[1]):
@@ -74,6 +74,11 @@ def baum_network(X: ArrayLike, y: ArrayLike, *, eps: float | None = None) -> Thr
             ),
         ]
     )
+
+
+def _smaller_class(y: np.ndarray) -> int:
+    """The label that fewer points have."""
+    return int(2 * np.count_nonzero(y) <= len(y))
 
 
 def slab_widths(network: ThresholdNetwork) -> np.ndarray:

@@ -360,7 +360,7 @@ def separating_prefixes(
         classes, members = np.zeros(n, np.int64), np.arange(n)
         alive, known, seen, width = n, 1, 0, 64
         while alive > 1 and seen < limit:
-            width = min(2 * width, max(64, (1 << 18) // alive), limit - seen)
+            width = min(2 * width, 512, limit - seen)
             normals, offsets = gates(width, d, rng=rng, bias=bias)
             columns = X[members[:alive]] @ normals.T + offsets >= 0
             used, alive, known = kernels.refine(columns, classes, members, alive, known)
