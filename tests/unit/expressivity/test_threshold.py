@@ -698,7 +698,7 @@ def test_labels_are_kept_inside_the_safe_radius():
 def test_refining_needs_no_order():
     columns = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], dtype=bool)
     classes, members = np.zeros(4, np.int64), np.arange(4)
-    used, alive, known = kernels.refine(columns, classes, members, 4, 1)
+    used, alive, known = kernels.refine(columns.T.copy(), classes, members, 4, 1)
     assert (used, alive, known) == (2, 0, 4)
     assert sorted(members) == [0, 1, 2, 3]
     assert export.largest_sum(network.identity_layer(2, "x")) == 2

@@ -316,8 +316,8 @@ def refine(columns, classes, members, alive, n_classes):
 
     Parameters
     ----------
-    columns : bool (points, m)
-        Rows are those of ``members[:alive]`` at the call.
+    columns : bool (m, points)
+        One row a column of the patterns; points are those of ``members[:alive]`` at the call.
     classes : int64 (n,)
         Class of each point; updated.
     members : int64 (n,)
@@ -329,7 +329,7 @@ def refine(columns, classes, members, alive, n_classes):
     used, alive, n_classes : int
         Columns read, of which the last was needed if ``alive`` is 0.
     """
-    n, m = len(classes), columns.shape[1]
+    n, m = len(classes), len(columns)
     rows = np.arange(alive)
     size, on = np.zeros(n + 1, np.int64), np.zeros(n + 1, np.int64)
     fresh = np.full(n + 1, -1, np.int64)  # the class that the points that are on move to
@@ -337,7 +337,7 @@ def refine(columns, classes, members, alive, n_classes):
         for a in range(alive):
             c = classes[members[a]]
             size[c] += 1
-            on[c] += columns[rows[a], k]
+            on[c] += columns[k, rows[a]]
         before = n_classes
         for a in range(alive):
             c = classes[members[a]]
@@ -346,7 +346,7 @@ def refine(columns, classes, members, alive, n_classes):
                 n_classes += 1
         for a in range(alive):
             c = classes[members[a]]
-            if fresh[c] >= 0 and columns[rows[a], k]:
+            if fresh[c] >= 0 and columns[k, rows[a]]:
                 classes[members[a]] = fresh[c]
                 size[fresh[c]] = on[c]
         kept = 0

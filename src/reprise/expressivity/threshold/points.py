@@ -18,6 +18,7 @@ from reprise.expressivity.threshold import kernels
 Array = NDArray[np.float64]
 EXACT_DISTANCE_POINTS = 20_000
 _BLOCK = 2048
+_GATES = 512  # drawn at once when separating
 
 
 def sphere(n: int, d: int, *, rng: np.random.Generator) -> Array:
@@ -315,8 +316,8 @@ def min_separating_prefix(patterns: ArrayLike) -> int:
     ValueError
         If two whole rows are equal.
     """
-    columns = np.ascontiguousarray(patterns, dtype=bool)
-    n = len(columns)
+    columns = np.ascontiguousarray(np.asarray(patterns, dtype=bool).T)
+    n = len(np.asarray(patterns))
     if n <= 1:
         return 0
     classes, members = np.zeros(n, np.int64), np.arange(n)
@@ -355,16 +356,39 @@ def separating_prefixes(
         ``limit + 1`` where the points were not separated by then.
     """
     found = np.full(draws, limit + 1)
-    n, d = X.shape
     for draw in range(draws):
-        classes, members = np.zeros(n, np.int64), np.arange(n)
-        alive, known, seen, width = n, 1, 0, 64
-        while alive > 1 and seen < limit:
-            width = min(2 * width, 512, limit - seen)
-            normals, offsets = gates(width, d, rng=rng, bias=bias)
-            columns = X[members[:alive]] @ normals.T + offsets >= 0
-            used, alive, known = kernels.refine(columns, classes, members, alive, known)
-            seen += used
-        if alive <= 1:
+        points, seen = X, 0
+        classes = np.zeros(len(X), np.int64)
+        while len(points) > 1 and seen < limit:
+            width = min(_GATES, limit - seen)
+            normals, offsets = gates(width, X.shape[1], rng=rng, bias=bias)
+            columns = points @ normals.T >= -offsets  # (alive, width)
+            _, fresh, sizes = np.unique(
+                _hashes(columns, classes), return_inverse=True, return_counts=True
+            )
+            crowded = sizes[fresh] > 1
+            if not crowded.any():  # the last gate that was needed is one of these
+                members, alive = np.arange(len(points)), len(points)
+                known = int(classes.max()) + 1
+                columns = np.ascontiguousarray(columns.T)
+                seen += kernels.refine(columns, classes, members, alive, known)[0]
+                found[draw] = seen
+                break
+            seen += width
+            points = points[crowded]
+            classes = np.unique(fresh[crowded], return_inverse=True)[1].astype(np.int64)
+        if len(points) <= 1:
             found[draw] = seen
     return found
+
+
+def _hashes(columns: NDArray[np.bool_], classes: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """One number for a point's class and its new signs; equal only by a chance of 2^-64."""
+    packed = np.packbits(columns, axis=1)
+    words = np.zeros((len(columns), 8 * (1 + (packed.shape[1] + 7) // 8)), np.uint8)
+    words[:, 8 : 8 + packed.shape[1]] = packed
+    words = words.view(np.uint64)
+    words[:, 0] = classes
+    out = np.empty(len(words), np.uint64)
+    kernels.hash_rows(words, out)
+    return out
