@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from reprise.data import load
 from reprise.expressivity.threshold.bounds import closed_form_count, stored_bits
 from reprise.expressivity.threshold.construction import (
+    STAGES,
     MemorizationResult,
     Parity,
     memorize,
@@ -346,7 +347,13 @@ def draw_group(ax: Axes, result: MemorizationResult, group: int, y: NDArray) -> 
         w = weights[slot]
         if w:
             ax.annotate(
-                f"{w:+d}", (x, len(members)), ha="center", va="bottom", fontsize=7, color=INK
+                f"{w:+d}",
+                (x, len(members)),
+                ha="center",
+                va="bottom",
+                fontsize=6,
+                color=INK,
+                rotation=90,
             )
     for t in range(1, result.widths.hashes):
         edge = np.searchsorted(used, t * size) - 0.5
@@ -361,9 +368,7 @@ def draw_group(ax: Axes, result: MemorizationResult, group: int, y: NDArray) -> 
 
 def draw_schematic(ax: Axes, network: ThresholdNetwork) -> None:
     """Widths of all layers, to scale on a logarithmic axis."""
-    colors = dict(
-        zip(("hyperplanes", "parity", "lift", "memorize", "output"), COLORS, strict=False)
-    )
+    colors = dict(zip(STAGES, COLORS.values(), strict=False))
     widths = [network.n_inputs] + [layer.n_gates for layer in network.layers]
     for x, width in enumerate(widths):
         kind = network.layers[x - 1].kind if x else "input"
