@@ -211,21 +211,34 @@ def separating_line_choices(n: int, lines: int) -> tuple[int, int]:
 
     A line is, up to what it separates, a pair of the n arcs.
 
+    Parameters
+    ----------
+    n : int
+    lines : int
+        At most 6.
+
     Returns
     -------
     separating, all : int
         How many choices separate all points, and how many there are.
+
+    Raises
+    ------
+    ValueError
+        If there are more than 6 lines.
     """
+    if not 1 <= lines <= 6:
+        raise ValueError(f"lines must be from 1 to 6, got {lines}")
     arcs = np.array(list(combinations(range(n), 2)))
     place = np.arange(n)
     sides = (place > arcs[:, [0]]) & (place <= arcs[:, [1]])  # arc a lies behind point a
     choices = np.array(list(combinations(range(len(arcs)), lines)))
-    patterns = np.zeros((len(choices), n), np.int64)
+    patterns = np.zeros((len(choices), n), np.uint8)  # at most 6 lines: 64 patterns
     for k in range(lines):
-        patterns |= sides[choices[:, k]].astype(np.int64) << k
-    patterns.sort(axis=1)
-    distinct = (patterns[:, 1:] != patterns[:, :-1]).all(axis=1)
-    return int(distinct.sum()), len(choices)
+        patterns |= sides[choices[:, k]].astype(np.uint8) << np.uint8(k)
+    seen = np.bitwise_or.reduce(np.uint64(1) << patterns.astype(np.uint64), axis=1)
+    separating = np.bitwise_count(seen) == n
+    return int(separating.sum()), len(choices)
 
 
 def sphere_cells(h: int, d: int) -> int:
