@@ -30,6 +30,7 @@ from reprise.expressivity.norm_tuning.phase import (
     succeeds,
 )
 from reprise.expressivity.norm_tuning.pictures import Pictures, load_pictures, stored_curves
+from reprise.expressivity.norm_tuning.shift import forward_error_bound, least_shift_scales
 from reprise.expressivity.norm_tuning.system import (
     KhatriRaoOperator,
     ReconstructionError,
@@ -40,6 +41,7 @@ from reprise.expressivity.norm_tuning.system import (
 from reprise.expressivity.norm_tuning.training import (
     History,
     SmallResNet,
+    TrainedRun,
     changed_parameters,
     freeze_except_norm,
     kept_shares,
@@ -47,6 +49,7 @@ from reprise.expressivity.norm_tuning.training import (
     resnet34_cifar,
     sparsify,
     train,
+    train_from_random,
 )
 
 __all__ = [
@@ -58,14 +61,17 @@ __all__ = [
     "ReconstructionError",
     "ScaleSolution",
     "SmallResNet",
+    "TrainedRun",
     "all_columns_alive",
     "changed_parameters",
     "dead_counts",
     "descend",
+    "forward_error_bound",
     "freeze_except_norm",
     "gaussian_target",
     "kept_shares",
     "khatri_rao",
+    "least_shift_scales",
     "load_pictures",
     "parameters_of",
     "random_block",
@@ -82,4 +88,5 @@ __all__ = [
     "stored_curves",
     "succeeds",
     "train",
+    "train_from_random",
 ]

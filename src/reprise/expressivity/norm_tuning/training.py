@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from reprise.expressivity.edge_popup import one_thread
 from reprise.expressivity.norm_tuning.network import check_density
 from reprise.expressivity.norm_tuning.pictures import Pictures
+from reprise.runtime import device as runtime_device
 from reprise.runtime import progress, torch_generator
 
 NORMALIZATIONS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
@@ -47,6 +48,31 @@ class History:
     train_acc: NDArray[np.float64]
     test_acc: NDArray[np.float64]
     seconds: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run from random weights, and what moved in it.
+
+    Attributes
+    ----------
+    history : History
+    moved : int
+        Frozen tensors that changed in any bit: 0 where freezing works.
+    idle : int
+        Tensors asked to be trained that did not change.
+    excess : int
+        Non-zero weights of convolutions and head beyond ``round(density * size)`` a tensor, after
+        training, in absolute value and summed.
+    n_tuned, n_parameters : int
+    """
+
+    history: History
+    moved: int
+    idle: int
+    excess: int
+    n_tuned: int
+    n_parameters: int
 
 
 # --- models ---------------------------------------------------------------------------------------
@@ -315,6 +341,78 @@ def train(
             rows.append((epoch + 1, loss, right / count, test, time.perf_counter() - start))
     columns = np.array(rows).T
     return History(columns[0].astype(np.int64), *columns[1:])
+
+
+def train_from_random(
+    data: Pictures,
+    density: float | None,
+    *,
+    width: int,
+    epochs: int,
+    seed: int,
+    blocks: Sequence[int] = (1, 1, 1),
+    device: str = "cpu",
+    augment: bool = False,
+) -> TrainedRun:
+    """Draw a ResNet, prune and freeze it, train its normalisations; or train everything.
+
+    Parameters
+    ----------
+    data : Pictures
+        Their dtype is the network's.
+    density : float or None
+        Share of weights kept, in (0, 1]; None prunes and freezes nothing.
+    width, blocks
+        As for `SmallResNet`.
+    epochs, augment
+        As for `train`.
+    seed : int
+        Weights, masks and batches have streams of their own, so that runs of one seed and other
+        densities start from the same weights.
+    device : str
+        As for `reprise.runtime.device`.
+
+    Returns
+    -------
+    TrainedRun
+
+    Raises
+    ------
+    ValueError
+        If a count, the density or the device is impossible.
+    """
+    model = SmallResNet(
+        width,
+        blocks,
+        data.channels,
+        generator=torch_generator(seed, "norm_tuning", "weights"),
+    ).to(torch.from_numpy(data.x_train[:1]).dtype)
+    tuned = {name for name, _ in model.named_parameters()}
+    if density is not None:
+        sparsify(model, density, generator=torch_generator(seed, "norm_tuning", "masks"))
+        tuned = set(freeze_except_norm(model))
+    model.to(runtime_device(device))
+    before = parameters_of(model)
+    history = train(model, data, epochs=epochs, augment=augment, seed=seed)
+    changed = changed_parameters(before, model)
+    # what must not move is known from the layers' kinds, whatever asked for gradients
+    norms = {
+        f"{prefix}.{name}"
+        for prefix, layer in model.named_modules()
+        if isinstance(layer, NORMALIZATIONS)
+        for name, _ in layer.named_parameters(recurse=False)
+    }
+    wanted = before.keys() if density is None else norms
+    share = 1.0 if density is None else density
+    excess = sum(abs(kept - (n - round((1 - share) * n))) for kept, n in kept_shares(model).values())
+    return TrainedRun(
+        history,
+        moved=len(changed - wanted),
+        idle=len(wanted - changed),
+        excess=excess,
+        n_tuned=sum(before[name].numel() for name in tuned),
+        n_parameters=sum(value.numel() for value in before.values()),
+    )
 
 
 def _one_epoch(
