@@ -100,9 +100,7 @@ def check_parameters(
             raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
     for value in cifar_densities:
         if value != "all" and not (isinstance(value, int | float) and 0 < value <= 1):
-            raise ValueError(
-                f"cifar_densities must hold 'all' or numbers in (0, 1], got {value!r}"
-            )
+            raise ValueError(f"cifar_densities must hold 'all' or numbers in (0, 1], got {value!r}")
     if cifar_train is not None and (not _whole(cifar_train) or not 128 <= cifar_train <= 50_000):
         raise ValueError(
             f"cifar_train must be None or an integer from 128 to 50000, got {cifar_train!r}"

@@ -424,13 +424,13 @@ def reconstruct(
 
 def _width(factor: float, equations: int) -> int:
     """k, at least one neuron an equation."""
-    k = math.ceil(factor * equations - 1e-9) if math.isfinite(factor) else 0
-    if k < equations:
+    if isinstance(factor, bool) or not 1.0 <= factor < math.inf:
+        k = int(factor * equations) if 0 <= factor < 1 else factor
         raise ValueError(
-            f"width k={k} is smaller than the m*n={equations} equations: width_factor must be a "
-            f"finite number of at least 1, got {factor!r}"
+            f"width k={k} is smaller than the m*n={equations} equations, or no number: "
+            f"width_factor must be a finite number of at least 1, got {factor!r}"
         )
-    return k
+    return math.ceil(factor * equations - 1e-9)
 
 
 def _first_shift(W1: NDArray, gamma: NDArray, radius: float, reach: _Box | None) -> NDArray:

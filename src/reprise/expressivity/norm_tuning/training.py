@@ -404,7 +404,9 @@ def train_from_random(
     }
     wanted = before.keys() if density is None else norms
     share = 1.0 if density is None else density
-    excess = sum(abs(kept - (n - round((1 - share) * n))) for kept, n in kept_shares(model).values())
+    excess = sum(
+        abs(kept - (n - round((1 - share) * n))) for kept, n in kept_shares(model).values()
+    )
     return TrainedRun(
         history,
         moved=len(changed - wanted),
