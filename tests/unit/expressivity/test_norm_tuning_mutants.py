@@ -25,7 +25,7 @@ def one_target(monkeypatch):
     """Train the target once: no mutant touches it."""
     right = page.trained_layers
 
-    def remembered(images, hidden, seed, epochs=30):
+    def remembered(images, hidden, seed, epochs=12):
         key = (images.record.name, tuple(hidden), seed, epochs)
         if key not in KNOWN:
             KNOWN[key] = right(images, hidden, seed, epochs)

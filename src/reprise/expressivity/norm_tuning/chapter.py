@@ -115,7 +115,7 @@ def check_parameters(
 
 
 def trained_layers(
-    images: Images, hidden: Sequence[int], seed: int, epochs: int = 30
+    images: Images, hidden: Sequence[int], seed: int, epochs: int = 12
 ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """A ReLU classifier with biases, trained on the images: layers of (W, b) in float64.
 
