@@ -864,6 +864,7 @@ def defaults():
         ({"phase_d": [4]}, "phase_d must hold at least 1 integers of at least 8"),
         ({"train_widths": [8, 8]}, "train_widths must increase"),
         ({"width_factor": 0.5}, "width_factor must be a number of at least 1, got 0.5"),
+        ({"sparse_density": 0}, r"sparse_density must be in \(0, 1\], got 0"),
         ({"classifier_data": "faces"}, "classifier_data must be one of digits, mnist"),
         ({"train_precision": "half"}, "train_precision must be one of float32, float64"),
         ({"published": "no"}, "published must be one of curves, table"),

@@ -30,6 +30,7 @@ def check_parameters(
     *,
     classifier_data: str,
     classifier_hidden: Sequence[int],
+    sparse_density: float,
     width_factor: float,
     tight_d: Sequence[int],
     tight_draws: int,
@@ -90,6 +91,8 @@ def check_parameters(
             raise ValueError(f"{name} must increase, got {list(values)!r}")
     if isinstance(width_factor, bool) or not 1 <= width_factor < math.inf:
         raise ValueError(f"width_factor must be a number of at least 1, got {width_factor!r}")
+    if isinstance(sparse_density, bool) or not 0 < sparse_density <= 1:
+        raise ValueError(f"sparse_density must be in (0, 1], got {sparse_density!r}")
     for name, value, allowed in (
         ("classifier_data", classifier_data, ("digits", "mnist")),
         ("train_precision", train_precision, PRECISIONS),
