@@ -30,11 +30,12 @@ def rows(benchmarks: list[dict]) -> list[str]:
     for b in benchmarks:
         info = b["extra_info"]
         peer, target = peers.get(info["work"]), info.get("target")
-        ratio = f"{peer / b['ns']:.0f}x" if peer and not info.get("peer") else ""
+        times = peer / b["ns"] if peer else 0.0
+        ratio = f"{times:.{0 if times >= 10 else 1}f}x" if peer and not info.get("peer") else ""
         goal = ""
         if target is not None:
             met = peer / b["ns"] >= target if peer else b["ns"] <= target
-            wanted = f">= {target:.0f}x" if peer else f"<= {target:.2g} ns"
+            wanted = f">= {target:g}x" if peer else f"<= {target:.2g} ns"
             goal = f"{wanted}: {'met' if met else '**missed**'}"
         cells = (info["work"], info["name"], f"{b['ns']:.3g} ns", ratio, goal)
         lines.append(f"| {' | '.join(cells)} | {info.get('limit', '')} |")

