@@ -733,7 +733,6 @@ def check_parameters(
     best_K: Sequence[int],
     pl_K: Sequence[int],
     data_workers: int,
-    data_K: Sequence[int],
     L: float,
     c: float,
 ) -> None:
@@ -761,7 +760,6 @@ def check_parameters(
         ("K_grid", K_grid, 3, 2),
         ("best_K", best_K, 3, 2),
         ("pl_K", pl_K, 3, 2),
-        ("data_K", data_K, 3, 2),
         ("worker_grid", worker_grid, 3, 1),
         ("component_grid", component_grid, 3, 2),
         ("B_grid", B_grid, 2, 1),

@@ -776,7 +776,6 @@ def test_profiles_pass_the_check(root, profile):
         ({"L": 1.0}, "L must be finite and above 1, got 1.0"),
         ({"c": -2.0}, "c must be finite and above 0, got -2.0"),
         ({"data_workers": 1}, "data_workers must be an integer of at least 2, got 1"),
-        ({"data_K": [50]}, "data_K must hold at least 3 increasing integers"),
     ],
 )
 def test_impossible_parameters_are_refused(root, changes, text):
