@@ -12,7 +12,7 @@ from scipy import sparse
 from scipy.spatial.distance import pdist
 
 from reprise.expressivity import threshold
-from reprise.expressivity.threshold import bounds, export, kernels, network, points
+from reprise.expressivity.threshold import bounds, chapter, export, kernels, network, points
 from reprise.expressivity.threshold import construction as building
 from reprise.expressivity.threshold.construction import MemorizationError, Widths, memorize
 
@@ -702,3 +702,64 @@ def test_refining_needs_no_order():
     assert (used, alive, known) == (2, 0, 4)
     assert sorted(members) == [0, 1, 2, 3]
     assert export.largest_sum(network.identity_layer(2, "x")) == 2
+
+
+# --- the chapter ----------------------------------------------------------------------------------
+
+GOOD = {
+    "n_values": [256, 1024],
+    "power_values": [256, 1024, 4096],
+    "d": 16,
+    "circle_sizes": [64, 128, 256, 512, 1024],
+    "pair_deltas": [0.3, 0.1, 0.03],
+    "baum_sizes": [[1000, 16]],
+    "n_seeds": 2,
+    "n_hashes": 3,
+    "data": "digits",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("n_values", [1000]),
+        ("n_values", [1024, 256]),
+        ("n_values", [100, 256]),
+        ("power_values", [256, 1024]),
+        ("d", 7),
+        ("d", 16.0),
+        ("circle_sizes", [64, 128, 256]),
+        ("pair_deltas", [0.1, 0.3, 0.4]),
+        ("pair_deltas", [0.9, 0.3, 0.1]),
+        ("baum_sizes", []),
+        ("baum_sizes", [[5, 16]]),
+        ("n_seeds", 0),
+        ("n_hashes", 2),
+        ("data", "cifar"),
+    ],
+)
+def test_impossible_parameters_of_the_chapter_are_refused(name, value):
+    chapter.check_parameters(**GOOD)
+    with pytest.raises(ValueError, match=name):
+        chapter.check_parameters(**{**GOOD, name: value})
+
+
+def test_planned_widths_are_near_the_built_ones():
+    X, y = labelled(4096, 16)
+    result = memorize(X, y, parity="flat")
+    plan = threshold.planned_widths(4096, result.delta)
+    assert (plan.group_bits, plan.slot_bits) == (result.widths.group_bits, result.widths.slot_bits)
+    planned = threshold.closed_form_count(plan, 16, result.memorizing.n_weights)
+    assert 0.4 < planned.gates / result.network.n_gates < 2.5
+
+
+def test_controls_change_what_they_say():
+    X, y = labelled(300, 8)
+    result = memorize(X, y, parity="flat")
+    rng = np.random.default_rng(0)
+    for net in (chapter.permuted_slots(result, rng), chapter.permuted_biases(result, rng)):
+        assert net.n_gates == result.network.n_gates
+        assert 0.2 < np.mean(net.forward(X) != y) < 0.8
+    erased = chapter.without_group(result, 0).forward(X)
+    np.testing.assert_array_equal(erased != y, (result.group == 0) & (y == 1))
+    assert (result.network.forward(X) == y).all()  # the network itself is untouched

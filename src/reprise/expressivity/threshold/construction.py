@@ -432,7 +432,8 @@ def _memorize(
     plane_rng, code_rng, distance_rng = np.random.default_rng(rng).spawn(3)
     n = len(X)
     centre = X.mean(axis=0) if center else np.zeros(X.shape[1])
-    norms = np.linalg.norm(X - centre, axis=1)
+    moved = X - centre if center else X
+    norms = np.sqrt(np.einsum("ij,ij->i", moved, moved))
     scale = float(norms.max()) or 1.0
     smallest = min_distance(X, rng=distance_rng) if _must_measure(n, delta) else delta
     if delta is not None and smallest < delta * (1 - 1e-9):
