@@ -35,12 +35,11 @@ def check_parameters(
     tight_d: Sequence[int],
     tight_draws: int,
     width_d: Sequence[int],
-    width_draws: int,
+    few_draws: int,
     phase_d: Sequence[int],
     phase_trials: int,
     map_d: int,
     map_trials: int,
-    price_draws: int,
     train_width: int,
     train_widths: Sequence[int],
     train_epochs: int,
@@ -51,7 +50,6 @@ def check_parameters(
     cifar_epochs: int,
     cifar_train: int | None,
     descent_sizes: Sequence[Sequence[int]],
-    descent_steps: int,
 ) -> None:
     """Refuse impossible parameters of the chapter before anything runs.
 
@@ -62,15 +60,13 @@ def check_parameters(
     """
     for name, value, least in (
         ("tight_draws", tight_draws, 10),
-        ("width_draws", width_draws, 1),
+        ("few_draws", few_draws, 2),
         ("phase_trials", phase_trials, 8),
         ("map_d", map_d, 4),
         ("map_trials", map_trials, 2),
-        ("price_draws", price_draws, 2),
         ("train_width", train_width, 1),
         ("train_epochs", train_epochs, 2),
         ("cifar_epochs", cifar_epochs, 1),
-        ("descent_steps", descent_steps, 1),
     ):
         if not _whole(value) or value < least:
             raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
