@@ -546,7 +546,7 @@ _MNIST_MD5 = {
     "t10k-labels-idx1-ubyte.gz": "md5:ec29112dd5afa0611ce80d1b7f02629c",
 }
 _CIFAR = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
-_CIFAR_MD5 = "md5:c32a1d4ab5d03f1284b67883e8d83530"
+_CIFAR_MD5 = "md5:c32a1d4ab5d03f1284b67883e8d87530"
 _CIFAR_JPEG_SHA256 = "sha256:79dc3db9fb2b671e632a65307618b117ad7d2a315c023cdd4eaa529770a2ad32"
 _CURVES_AT = (
     "https://raw.githubusercontent.com/shashankrajput/batchnorm_training/"
