@@ -36,7 +36,7 @@ from reprise.plotting import COLORS, INK
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-DATA_SETS = ("digits", "mnist")
+DATA_SETS = ("digits", "mnist", "cifar10")
 GATE_BY_GATE = 10_000
 SAMPLED = 2000
 
@@ -299,7 +299,7 @@ def rounded_least_squares(result: MemorizationResult, y: NDArray) -> NDArray[np.
     return out
 
 
-def random_labelled_digits(name: str, rng: np.random.Generator):
+def random_labelled_images(name: str, rng: np.random.Generator):
     """Distinct images, random labels, and what is held out.
 
     Returns
@@ -311,7 +311,7 @@ def random_labelled_digits(name: str, rng: np.random.Generator):
     found = load(name, fallback="digits")
     arrays = found.arrays
     pixels = arrays["features"] if "features" in arrays else arrays["x_train"]
-    X = np.unique(pixels.reshape(len(pixels), -1).astype(np.float64), axis=0)
+    X = np.unique(pixels.reshape(len(pixels), -1), axis=0).astype(np.float64)
     return X, rng.integers(0, 2, len(X)), found.record
 
 
