@@ -728,7 +728,12 @@ def _batches(steps: Array) -> list[NDArray[np.int64]]:
 
 def _work(task: Callable, jobs: Sequence, threads: int | None, description: str | None = None):
     """Do all jobs on a pool of threads; the kernels release the interpreter's lock."""
-    with ThreadPoolExecutor(thread_count(threads)) as pool:
+    workers = min(thread_count(threads), len(jobs))
+    if workers == 1:  # a pool would cost as much as a small job
+        for job in progress(jobs, description, total=len(jobs)):
+            task(job)
+        return
+    with ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(task, job) for job in jobs]
         try:
             for future in progress(as_completed(futures), description, total=len(futures)):
