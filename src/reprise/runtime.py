@@ -47,7 +47,7 @@ def generator(seed: int, *names: str) -> np.random.Generator:
     # lengths first: ("ab",) and ("a", "b") must differ
     text = "".join(f"{len(name)}:{name}" for name in names)
     key = int.from_bytes(hashlib.sha256(text.encode()).digest()[:16])
-    return np.random.default_rng([_integer("seed", seed, 0), key])
+    return np.random.default_rng([check_integer("seed", seed, 0), key])
 
 
 def torch_generator(seed: int, *names: str, device: str = "cpu") -> torch.Generator:
@@ -80,6 +80,24 @@ def device(name: str = "auto") -> torch.device:
     raise ValueError(f"device must be 'auto', 'cpu' or an available CUDA device, got {name!r}")
 
 
+def is_integer(value: object) -> bool:
+    """Return whether ``value`` is an integer of Python or numpy; True and False are not."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def check_integer(name: str, value: Any, least: int) -> int:
+    """Return ``value``, which must be an integer, as an int.
+
+    Raises
+    ------
+    ValueError
+        If it is not an integer or below ``least``; the message names the parameter ``name``.
+    """
+    if not is_integer(value) or value < least:
+        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+    return int(value)
+
+
 def thread_count(threads: int | None = None) -> int:
     """Return how many worker threads to use.
 
@@ -94,12 +112,12 @@ def thread_count(threads: int | None = None) -> int:
         If ``threads`` or ``REPRISE_THREADS`` is not a positive integer.
     """
     if threads is not None:
-        return _integer("threads", threads, 1)
+        return check_integer("threads", threads, 1)
     name = "REPRISE_THREADS"
     text = os.environ.get(name)
     if not text:
         return _cores()
-    return _integer(name, int(text) if text.isdecimal() else text, 1)
+    return check_integer(name, int(text) if text.isdecimal() else text, 1)
 
 
 def check_profile(profile: str) -> str:
@@ -200,13 +218,6 @@ class Checkpoint:
                 return None
             names = [name for name in stored.files if name.startswith("array ")]
             return {name.removeprefix("array "): stored[name] for name in names}
-
-
-def _integer(name: str, value: Any, least: int) -> int:
-    """Check an integer parameter."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
-    return int(value)
 
 
 def _cores() -> int:

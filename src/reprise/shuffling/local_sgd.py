@@ -21,6 +21,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reprise.runtime import check_integer
 from reprise.shuffling.simulate import (
     FederatedSum,
     GluedSum,
@@ -749,12 +750,14 @@ def check_parameters(
         ("K_fixed", K_fixed, 8),
         ("data_workers", data_workers, 2),
     ):
-        _check_integer(name, value, least)
+        check_integer(name, value, least)
     for name, values, count in (("long_size", long_size, 2), ("best_size", best_size, 3)):
-        if len(values) != count or any(_check_integer(name, v, 2) < 2 for v in values):
+        if len(values) != count:
             raise ValueError(f"{name} must hold {count} integers, got {list(values)!r}")
+        for value in values:
+            check_integer(name, value, 2)
     for name, value in (("workers", workers), ("best_size's workers", best_size[0])):
-        if _check_integer(name, value, 2) % 2:
+        if check_integer(name, value, 2) % 2:
             raise ValueError(f"{name} must be even, got {value}")
     for name, grid, count, least in (
         ("K_grid", K_grid, 3, 2),
@@ -777,7 +780,7 @@ def check_parameters(
         *(("component_grid", value, [8]) for value in component_grid),
     ):
         for part in parts:
-            if _check_integer(name, value, 2) % part:
+            if check_integer(name, value, 2) % part:
                 raise ValueError(f"{name} must be a multiple of {part}, got {value}")
     for name, value, grid_name, grid in (
         ("K_level", K_level, "K_grid", K_grid),
@@ -790,16 +793,10 @@ def check_parameters(
             raise ValueError(f"{name} must be finite and above {least:g}, got {value!r}")
 
 
-def _check_integer(name: str, value: int, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
-    return int(value)
-
-
 def _check_grid(name: str, values: Sequence[int], count: int, least: int) -> None:
     """Increasing integers, ``count`` of them or more, none below ``least``."""
     for value in values:
-        _check_integer(name, value, least)
+        check_integer(name, value, least)
     if len(values) < count or (np.diff(values) <= 0).any():
         raise ValueError(
             f"{name} must hold at least {count} increasing integers, got {list(values)!r}"

@@ -15,6 +15,7 @@ import numpy as np
 from reprise.expressivity.binary.network import binary_digits, checked_bits, checked_fraction
 from reprise.notebook import Picture
 from reprise.plotting import COLORS, INK
+from reprise.runtime import check_integer, is_integer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,10 +65,9 @@ def check_parameters(
         ("popup_seeds", popup_seeds, 2),
         ("sweep_seeds", sweep_seeds, 1),
     ):
-        if not _whole(value) or value < least:
-            raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+        check_integer(name, value, least)
     for name, values, least in (("sizes", sizes, 2), ("need_d", need_d, 2)):
-        if len(values) < least or not all(_whole(v) and v >= 1 for v in values):
+        if len(values) < least or not all(is_integer(v) and v >= 1 for v in values):
             raise ValueError(
                 f"{name} must hold at least {least} positive integers, got {list(values)!r}"
             )
@@ -240,7 +240,3 @@ _EXPLORER_SCRIPT = """
   draw();
 })();
 """
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)

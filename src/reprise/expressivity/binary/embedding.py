@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from reprise.expressivity.binary import signs
 from reprise.expressivity.binary.network import BinaryNetwork, checked_fraction, checked_input
-from reprise.runtime import generator
+from reprise.runtime import check_integer, generator
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -262,7 +262,7 @@ def edge_failure(helpers: int) -> float:
     ValueError
         If ``helpers`` is not a positive integer.
     """
-    return 0.75 ** _checked_helpers(helpers)
+    return 0.75 ** check_integer("helpers", helpers, 1)
 
 
 def typical_need(n_edges: int) -> float:
@@ -335,7 +335,7 @@ def failure_rates(network: BinaryNetwork, helpers: int, draws: int, seed: int) -
     ValueError
         If ``helpers`` or ``draws`` is not a positive integer.
     """
-    _checked_helpers(helpers)
+    check_integer("helpers", helpers, 1)
     _, missing = signs.needs(_keys(seed, draws), *_flat(network), helpers)
     return missing / network.n_edges
 
@@ -374,7 +374,7 @@ def embed(
         If ``helpers`` is not a positive integer or ``delta`` lies outside (0, 1).
     """
     bound = helpers_needed(network.n_edges, delta)
-    helpers = bound if helpers is None else _checked_helpers(helpers)
+    helpers = bound if helpers is None else check_integer("helpers", helpers, 1)
     edges, key = network.edges, _keys(seed, 1)[0]
     numbers = np.empty(network.n_edges, dtype=np.int32)
     failures = signs.first_helpers(key, helpers, *_flat(network), numbers)
@@ -406,15 +406,6 @@ def _flat(network: BinaryNetwork) -> tuple[NDArray, ...]:
 
 def _keys(seed: int, draws: int) -> NDArray[np.uint64]:
     """Keys of independent draws; the first does not depend on how many follow."""
-    if not isinstance(draws, int | np.integer) or isinstance(draws, bool) or draws < 1:
-        raise ValueError(f"draws must be an integer of at least 1, got {draws!r}")
+    check_integer("draws", draws, 1)
     rng = generator(seed, "random binary network")
     return rng.integers(2**64, size=draws, dtype=np.uint64)
-
-
-def _checked_helpers(helpers: int) -> int:
-    """A positive integer."""
-    whole = isinstance(helpers, int | np.integer) and not isinstance(helpers, bool)
-    if not whole or helpers < 1:
-        raise ValueError(f"helpers must be an integer of at least 1, got {helpers!r}")
-    return int(helpers)

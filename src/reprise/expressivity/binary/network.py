@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from reprise.runtime import is_integer
+
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -459,8 +461,7 @@ def checked_bits(bits: int) -> int:
     ValueError
         If it is not.
     """
-    whole = isinstance(bits, int | np.integer) and not isinstance(bits, bool)
-    if not whole or not 1 <= bits <= MAX_BITS:
+    if not is_integer(bits) or not 1 <= bits <= MAX_BITS:
         raise ValueError(f"bits must be between 1 and {MAX_BITS}, got {bits!r}")
     return int(bits)
 

@@ -21,7 +21,7 @@ from reprise.expressivity.norm_tuning.network import NormTunedNetwork, random_bl
 from reprise.expressivity.norm_tuning.training import draw_default
 from reprise.notebook import Picture
 from reprise.plotting import COLORS
-from reprise.runtime import torch_generator
+from reprise.runtime import check_integer, is_integer, torch_generator
 
 PRECISIONS = ("float32", "float64")
 
@@ -66,8 +66,7 @@ def check_parameters(
         ("train_epochs", train_epochs, 2),
         ("cifar_epochs", cifar_epochs, 1),
     ):
-        if not _whole(value) or value < least:
-            raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+        check_integer(name, value, least)
     for name, values, count, least in (
         ("classifier_hidden", classifier_hidden, 1, 1),
         ("tight_d", tight_d, 1, 4),
@@ -75,7 +74,7 @@ def check_parameters(
         ("phase_d", phase_d, 1, 8),
         ("train_widths", train_widths, 2, 1),
     ):
-        if len(values) < count or not all(_whole(v) and v >= least for v in values):
+        if len(values) < count or not all(is_integer(v) and v >= least for v in values):
             raise ValueError(
                 f"{name} must hold at least {count} integers of at least {least}, "
                 f"got {list(values)!r}"
@@ -98,12 +97,18 @@ def check_parameters(
     for value in cifar_densities:
         if value != "all" and not (isinstance(value, int | float) and 0 < value <= 1):
             raise ValueError(f"cifar_densities must hold 'all' or numbers in (0, 1], got {value!r}")
-    if cifar_train is not None and (not _whole(cifar_train) or not 128 <= cifar_train <= 50_000):
+    if cifar_train is not None and (
+        not is_integer(cifar_train) or not 128 <= cifar_train <= 50_000
+    ):
         raise ValueError(
             f"cifar_train must be None or an integer from 128 to 50000, got {cifar_train!r}"
         )
     for pair in descent_sizes:
-        if len(pair) != 2 or not all(_whole(v) for v in pair) or not 1 <= pair[0] ** 2 <= pair[1]:
+        if (
+            len(pair) != 2
+            or not all(is_integer(v) for v in pair)
+            or not 1 <= pair[0] ** 2 <= pair[1]
+        ):
             raise ValueError(
                 f"descent_sizes must hold pairs d, k with k at least d squared, got {pair!r}"
             )
@@ -261,7 +266,3 @@ _EXPLORER_SCRIPT = """
   draw();
 })();
 """
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from reprise.expressivity.norm_tuning.system import Method, ScaleSolution, solve_scales
-from reprise.runtime import thread_count
+from reprise.runtime import is_integer, thread_count
 
 if TYPE_CHECKING:
     import torch
@@ -75,7 +75,7 @@ def random_block(
         unknown.
     """
     for name, value in (("n", n), ("m", m), ("k", k)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        if not is_integer(value) or value < 1:
             raise ValueError(f"{name} must be a positive integer, got {value!r}")
     check_density(density)
     pair = [_weights(shape, distribution, rng) for shape in ((k, n), (m, k))]
