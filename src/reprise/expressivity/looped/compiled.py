@@ -1,0 +1,264 @@
+"""A fast, exact simulation of the machines' transformers at hardmax.
+
+Of the whole sequence only the scratch columns and the columns just written ever change: attention
+with codes as keys is the decoding of an address, and everywhere else the gadgets add exact zeros.
+So a step needs the feed-forward weights that are not zero, on a few columns. They are read from the
+machine's own matrices: change one, and the result changes. The attention matrices must be those of
+the machine's construction, which is checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from reprise.expressivity.looped.kernels import (
+    LANES,
+    LOST,
+    Sparse,
+    SubleqRows,
+    run_subleq_lanes,
+)
+from reprise.expressivity.looped.network import Layer
+from reprise.expressivity.looped.subleq import FIRST_WORD, SubleqMachine
+from reprise.runtime import check_integer, thread_count
+
+
+class LostProgramError(ValueError):
+    """A program's counter points to a column that holds no instruction."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run of many programs leaves.
+
+    Attributes
+    ----------
+    states : Tensor, shape (P, d, n)
+    steps : ndarray, shape (P,), int64
+        Steps that changed the state: fewer than asked for where a program halted.
+    """
+
+    states: Tensor
+    steps: NDArray[np.int64]
+
+
+class CompiledMachine:
+    """An evaluator of one machine, compiled from its weights.
+
+    Parameters
+    ----------
+    machine : SubleqMachine
+        Its feed-forward weights are read now: compile again after changing one.
+
+    Raises
+    ------
+    ValueError
+        If a head has other weights than the construction's, or a memory column would depend on rows
+        that the evaluator does not keep.
+    """
+
+    def __init__(self, machine: SubleqMachine) -> None:
+        self.machine = machine
+        _check_heads(machine, SubleqMachine(machine.columns, machine.bits, machine.snapped))
+        rows, layers = machine.rows, machine.transformer.layers
+        word = machine.bits
+        idle = [row for name in ("INS", "MEM", "POS", "NUL") for row in rows[name]]
+        # in the last layer the scratch column's buffer is empty
+        dead = [idle] * (len(layers) - 1) + [[*idle, *rows["BUF"]]]
+        self._scratch = sparse_layers(layers, dead)
+        kept = [*rows["MEM"], *rows["BUF"][:word], *rows["ONE"]]
+        self._column = sparse_layers([layers[-1]], [_others(kept, machine.width)], kept)
+        self._rows = SubleqRows(
+            *(rows[name].start for name in ("A", "B", "PC", "BUF", "NEW")),
+            address=machine.address_bits,
+            word=word,
+        )
+        self._kept = kept[:-1]
+
+    def run(self, states: Tensor, steps: int, threads: int | None = None) -> Run:
+        """Execute up to ``steps`` instructions of each program.
+
+        Parameters
+        ----------
+        states : Tensor, shape (P, d, n), float64
+            Made by the machine's ``init``; left as they are.
+        steps : int
+        threads : int, optional
+            As for `reprise.runtime.thread_count`.
+
+        Returns
+        -------
+        Run
+
+        Raises
+        ------
+        ValueError
+            If ``states`` has another shape, or ``steps`` is not an integer of at least 0.
+        LostProgramError
+            If a counter leaves the instructions.
+        """
+        check_integer("steps", steps, 0)
+        expected = (self.machine.width, self.machine.columns)
+        if states.ndim != 3 or tuple(states.shape[1:]) != expected:
+            raise ValueError(f"states must have shape (P, {expected[0]}, {expected[1]}), "
+                             f"got {tuple(states.shape)}")
+        threads = thread_count(threads)
+        count = len(states)
+        groups = np.array_split(
+            np.arange(count), max(-(-count // LANES), min(threads, count))
+        )
+        after = states.detach().clone()
+        done = np.zeros(count, np.int64)
+        sequence = after.numpy()
+        jobs = [lambda g=g: self._run_group(sequence, g, steps, done) for g in groups if len(g)]
+        in_pool(jobs, threads)
+        return Run(after, done)
+
+    def _run_group(
+        self, sequence: NDArray[np.float64], group: NDArray[np.int64], steps: int,
+        done: NDArray[np.int64],
+    ) -> None:
+        rows = self.machine.rows
+        n, used = self.machine.columns, len(group)
+        lanes = 1 if used == 1 else LANES
+        states = sequence[group]
+        x = np.zeros((self.machine.width, lanes))
+        x[:, :used] = states[:, :, 0].T
+        memory = np.zeros((lanes, n, len(self._kept)))
+        memory[:used] = states[:, self._kept].swapaxes(1, 2)
+        code = np.zeros((lanes, n, len(rows["INS"])))
+        code[:used] = states[:, rows["INS"].start : rows["INS"].stop].swapaxes(1, 2)
+        first, end = np.zeros(lanes, np.int64), np.zeros(lanes, np.int64)
+        filled = code[:used].any(axis=2)
+        first[:used] = filled.argmax(axis=1)
+        end[:used] = n - filled[:, ::-1].argmax(axis=1)
+        status = np.full(lanes, LOST)
+        status[:used] = 0
+        counted = np.zeros(lanes, np.int64)
+        x = run_subleq_lanes(
+            x, memory, code, first, end, self._rows, self._scratch, self._column, steps, counted,
+            status,
+        )
+        done[group] = counted[:used]
+        lost = np.flatnonzero(status[:used] == LOST)
+        if len(lost):
+            raise LostProgramError(
+                f"program {group[lost[0]]} left its instructions after {counted[lost[0]]} steps"
+            )
+        for lane, program in enumerate(group):
+            sequence[program][self._kept] = memory[lane].T
+            sequence[program, :, 0] = x[:, lane]
+
+
+def sparse_layers(
+    layers: Sequence[Layer], dead: Sequence[Sequence[int]], kept: Sequence[int] | None = None
+) -> Sparse:
+    """Feed-forward layers without zeros, without dead inputs, with linear pairs folded.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+    dead : sequence of sequences of int
+        For each layer, rows that are always 0 in the columns it is made for.
+    kept : sequence of int, optional
+        Rows of the columns, where they do not have all.
+
+    Returns
+    -------
+    Sparse
+
+    Raises
+    ------
+    ValueError
+        If a neuron that can fire writes to a row that is not kept.
+    """
+    number = {row: i for i, row in enumerate(kept)} if kept is not None else None
+    bounds, neurons = [], []
+    for layer, zero in zip(layers, dead, strict=True):
+        w1, w2 = layer.W1.numpy().copy(), layer.W2.numpy()
+        w1[:, list(zero)] = 0
+        live = [
+            (_entries(w1[i]), _entries(w2[:, i])) for i in range(len(w1)) if w1[i].any()
+        ]
+        linear, rest = _fold(live)
+        bounds.append((len(neurons), len(neurons) + len(linear), len(neurons) + len(live)))
+        bounds[-1] = (bounds[-1][0], bounds[-1][1], bounds[-1][1] + len(rest))
+        neurons += linear + rest
+    if number is not None:
+        missing = {r for _, outputs in neurons for r, _ in outputs} - number.keys()
+        if missing:
+            raise ValueError(f"layer must write to rows {list(kept)} only, writes to {missing}")
+        neurons = [
+            tuple(tuple((number[r], w) for r, w in side) for side in pair) for pair in neurons
+        ]
+    arrays = []
+    for side in (0, 1):
+        flat = [entry for pair in neurons for entry in pair[side]]
+        start = np.cumsum([0, *(len(pair[side]) for pair in neurons)])
+        arrays += [
+            start.astype(np.int64),
+            np.array([r for r, _ in flat], np.int64),
+            np.array([w for _, w in flat], np.float64),
+        ]
+    return Sparse(np.array(bounds, np.int64), *arrays)
+
+
+def in_pool(jobs: Iterable[Callable[[], None]], threads: int) -> None:
+    """Run jobs, side by side where there are several threads."""
+    jobs = list(jobs)
+    if threads == 1 or len(jobs) == 1:
+        for job in jobs:
+            job()
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for future in [pool.submit(job) for job in jobs]:
+            future.result()
+
+
+def _entries(weights: NDArray[np.float64]) -> tuple[tuple[int, float], ...]:
+    return tuple((int(i), float(weights[i])) for i in np.flatnonzero(weights))
+
+
+def _fold(neurons: list) -> tuple[list, list]:
+    """Pairs w (ReLU(z) - ReLU(-z)) are w z: the linear neurons, and the others."""
+
+    def negative(entries: tuple) -> tuple:
+        return tuple((row, -weight) for row, weight in entries)
+
+    waiting: dict = {}
+    linear, matched = [], set()
+    for i, (inputs, outputs) in enumerate(neurons):
+        partners = waiting.get((negative(inputs), negative(outputs)))
+        if partners:
+            matched |= {i, partners.pop()}
+            linear.append((negative(inputs), negative(outputs)))
+        else:
+            waiting.setdefault((inputs, outputs), []).append(i)
+    return linear, [pair for i, pair in enumerate(neurons) if i not in matched]
+
+
+def _others(rows: Sequence[int], width: int) -> list[int]:
+    return [row for row in range(width) if row not in set(rows)]
+
+
+def _check_heads(machine: SubleqMachine, built: SubleqMachine) -> None:
+    """The evaluator decodes addresses: it knows what the heads do, so they must be those."""
+    pairs = zip(machine.transformer.layers, built.transformer.layers, strict=True)
+    for index, (layer, expected) in enumerate(pairs):
+        if len(layer.heads) != len(expected.heads):
+            raise ValueError(f"layer {index} must have {len(expected.heads)} heads")
+        for h, (given, right) in enumerate(zip(layer.heads, expected.heads, strict=True)):
+            same = given.soft == right.soft and all(
+                torch.equal(getattr(given, name), getattr(right, name)) for name in "QKV"
+            )
+            if not same:
+                raise ValueError(
+                    f"head {h} of layer {index} must have the weights of the construction"
+                )
