@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reprise.runtime import is_integer
+
 
 def integers(**arrays: Any) -> list[NDArray[np.int64]]:
     """Arrays of int64.
@@ -23,6 +25,19 @@ def integers(**arrays: Any) -> list[NDArray[np.int64]]:
             raise ValueError(f"{name} must hold integers, got dtype {array.dtype}")
         made.append(array.astype(np.int64))
     return made
+
+
+def check_bits(bits: int) -> int:
+    """Return the bits of a word, 2 to 48.
+
+    Raises
+    ------
+    ValueError
+        If they are no integer of that range.
+    """
+    if not is_integer(bits) or not 2 <= bits <= 48:
+        raise ValueError(f"bits must be an integer from 2 to 48, got {bits!r}")
+    return int(bits)
 
 
 def check_subleq(

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from reprise.expressivity.looped.interpreter import LostProgramError
 from reprise.expressivity.looped.kernels import (
     LANES,
     LOST,
@@ -26,12 +27,8 @@ from reprise.expressivity.looped.kernels import (
     run_subleq_lanes,
 )
 from reprise.expressivity.looped.network import Layer
-from reprise.expressivity.looped.subleq import FIRST_WORD, SubleqMachine
+from reprise.expressivity.looped.subleq import SubleqMachine
 from reprise.runtime import check_integer, thread_count
-
-
-class LostProgramError(ValueError):
-    """A program's counter points to a column that holds no instruction."""
 
 
 @dataclass(frozen=True)
@@ -107,13 +104,13 @@ class CompiledMachine:
         check_integer("steps", steps, 0)
         expected = (self.machine.width, self.machine.columns)
         if states.ndim != 3 or tuple(states.shape[1:]) != expected:
-            raise ValueError(f"states must have shape (P, {expected[0]}, {expected[1]}), "
-                             f"got {tuple(states.shape)}")
+            raise ValueError(
+                f"states must have shape (P, {expected[0]}, {expected[1]}), "
+                f"got {tuple(states.shape)}"
+            )
         threads = thread_count(threads)
         count = len(states)
-        groups = np.array_split(
-            np.arange(count), max(-(-count // LANES), min(threads, count))
-        )
+        groups = np.array_split(np.arange(count), max(-(-count // LANES), min(threads, count)))
         after = states.detach().clone()
         done = np.zeros(count, np.int64)
         sequence = after.numpy()
@@ -122,7 +119,10 @@ class CompiledMachine:
         return Run(after, done)
 
     def _run_group(
-        self, sequence: NDArray[np.float64], group: NDArray[np.int64], steps: int,
+        self,
+        sequence: NDArray[np.float64],
+        group: NDArray[np.int64],
+        steps: int,
         done: NDArray[np.int64],
     ) -> None:
         rows = self.machine.rows
@@ -143,7 +143,16 @@ class CompiledMachine:
         status[:used] = 0
         counted = np.zeros(lanes, np.int64)
         x = run_subleq_lanes(
-            x, memory, code, first, end, self._rows, self._scratch, self._column, steps, counted,
+            x,
+            memory,
+            code,
+            first,
+            end,
+            self._rows,
+            self._scratch,
+            self._column,
+            steps,
+            counted,
             status,
         )
         done[group] = counted[:used]
@@ -184,9 +193,7 @@ def sparse_layers(
     for layer, zero in zip(layers, dead, strict=True):
         w1, w2 = layer.W1.numpy().copy(), layer.W2.numpy()
         w1[:, list(zero)] = 0
-        live = [
-            (_entries(w1[i]), _entries(w2[:, i])) for i in range(len(w1)) if w1[i].any()
-        ]
+        live = [(_entries(w1[i]), _entries(w2[:, i])) for i in range(len(w1)) if w1[i].any()]
         linear, rest = _fold(live)
         bounds.append((len(neurons), len(neurons) + len(linear), len(neurons) + len(live)))
         bounds[-1] = (bounds[-1][0], bounds[-1][1], bounds[-1][1] + len(rest))

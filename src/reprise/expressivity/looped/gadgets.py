@@ -146,7 +146,7 @@ class Neurons:
             self.relu(add_terms(z, {self.one: -0.75}), {target: -2 * sign})
 
     def step(self, terms: Terms, threshold: float, outputs: Terms) -> None:
-        """Add [t >= threshold] to the outputs, for an integer t known within 1/4, in scratch columns.
+        """Add [t >= threshold] in scratch columns, for an integer t known within 1/4.
 
         [t >= c] = 2 ReLU(t - c + 3/4) - 2 ReLU(t - c + 1/4).
         """

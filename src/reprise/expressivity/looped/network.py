@@ -208,9 +208,7 @@ class LoopedTransformer(nn.Module):
             X = layer(X, lam)
         return X
 
-    def loop(
-        self, X: Tensor, steps: int, lam: float | None = None, trace: bool = False
-    ) -> Tensor:
+    def loop(self, X: Tensor, steps: int, lam: float | None = None, trace: bool = False) -> Tensor:
         """Feed the output back ``steps`` times.
 
         Parameters

@@ -5,7 +5,7 @@ to c, else to the next instruction. One pass of the transformer executes one ins
 
 1. fetch: one head finds the column that the program counter points to; its three addresses are
    snapped into registers, and the counter's successor is computed;
-2. read and subtract: two heads fetch the operands; steps of partial sums give the difference's bits;
+2. read and subtract: two heads fetch the operands; steps of partial sums give the bits;
 3. write and branch: every memory column asks whether it is meant; the counter is replaced.
 
 Words are N bits of two's complement, +1 and -1, lowest first. The construction is this book's.
@@ -20,7 +20,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from reprise.expressivity.looped.checks import check_subleq, integers
+from reprise.expressivity.looped.checks import check_bits, check_subleq, integers
 from reprise.expressivity.looped.gadgets import (
     Neurons,
     add_terms,
@@ -61,7 +61,7 @@ class SubleqMachine:
     bits : int
         Bits N of a word, 2 to 48.
     snapped : bool
-        True for a fourth layer, which cuts the noise of softmax before the subtraction amplifies it.
+        True for a fourth layer, which cuts softmax's noise before the subtraction amplifies it.
 
     Attributes
     ----------
@@ -77,9 +77,7 @@ class SubleqMachine:
         length = address_bits("columns", columns)
         if length < 4:
             raise ValueError(f"columns must be at least 16, got {columns}")
-        if not is_integer(bits) or not 2 <= bits <= 48:
-            raise ValueError(f"bits must be an integer from 2 to 48, got {bits!r}")
-        self.columns, self.bits, self.snapped = int(columns), int(bits), bool(snapped)
+        self.columns, self.bits, self.snapped = int(columns), check_bits(bits), bool(snapped)
         self.address_bits = length
         registers = {"A": length, "B": length, "C": length, "PC": length, "PC1": length}
         self.rows, self.width = allocate(
@@ -223,9 +221,7 @@ class SubleqMachine:
 
     def _write(self) -> Layer:
         rows, length = self.rows, self.address_bits
-        asked = [
-            ({p: 2.0}, {b: 1.0}) for p, b in zip(rows["POS"], rows["B"], strict=True)
-        ]
+        asked = [({p: 2.0}, {b: 1.0}) for p, b in zip(rows["POS"], rows["B"], strict=True)]
         # a matching column scores 2 L with the scratchpad, every other one at most 2 L - 4
         asked.append(({rows["ONE"][0]: 2.0 * (length - 1)}, {rows["NUL"][0]: 1.0}))
         buffer = rows["BUF"][: self.bits]
