@@ -64,14 +64,15 @@ def check_subleq(
             f"program must hold instructions (a, b, c), shape (..., k, 3), got {program.shape}"
         )
     words, instructions, top = memory.shape[-1], program.shape[-2], 2 ** (bits - 1)
-    _within("memory value", memory, -top, top - 1)
-    _within("program address a", program[..., 0], 0, words - 1)
-    _within("program address b", program[..., 1], 0, words - 1)
-    _within("program target c", program[..., 2], 0, instructions - 1)
-    _within("pc", pc, 0, instructions - 1)
+    check_within("memory value", memory, -top, top - 1)
+    check_within("program address a", program[..., 0], 0, words - 1)
+    check_within("program address b", program[..., 1], 0, words - 1)
+    check_within("program target c", program[..., 2], 0, instructions - 1)
+    check_within("pc", pc, 0, instructions - 1)
 
 
-def _within(name: str, values: NDArray[np.int64], low: int, high: int) -> None:
+def check_within(name: str, values: NDArray[np.int64], low: int, high: int) -> None:
+    """Refuse values outside a range, by the first of them."""
     bad = (values < low) | (values > high)
     if bad.any():
         raise ValueError(f"{name} must be from {low} to {high}, got {values[bad].flat[0]}")

@@ -18,15 +18,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from reprise.expressivity.looped.fleq import FleqMachine
 from reprise.expressivity.looped.interpreter import LostProgramError
 from reprise.expressivity.looped.kernels import (
     LANES,
     LOST,
+    RUNNING,
+    FleqRows,
+    Rows,
+    SoftHeads,
     Sparse,
     SubleqRows,
+    run_fleq_program,
     run_subleq_lanes,
 )
-from reprise.expressivity.looped.network import Layer
+from reprise.expressivity.looped.network import Head, Layer
 from reprise.expressivity.looped.subleq import SubleqMachine
 from reprise.runtime import check_integer, thread_count
 
@@ -51,7 +57,7 @@ class CompiledMachine:
 
     Parameters
     ----------
-    machine : SubleqMachine
+    machine : SubleqMachine or FleqMachine
         Its feed-forward weights are read now: compile again after changing one.
 
     Raises
@@ -61,23 +67,9 @@ class CompiledMachine:
         that the evaluator does not keep.
     """
 
-    def __init__(self, machine: SubleqMachine) -> None:
+    def __init__(self, machine: SubleqMachine | FleqMachine) -> None:
         self.machine = machine
-        _check_heads(machine, SubleqMachine(machine.columns, machine.bits, machine.snapped))
-        rows, layers = machine.rows, machine.transformer.layers
-        word = machine.bits
-        idle = [row for name in ("INS", "MEM", "POS", "NUL") for row in rows[name]]
-        # in the last layer the scratch column's buffer is empty
-        dead = [idle] * (len(layers) - 1) + [[*idle, *rows["BUF"]]]
-        self._scratch = sparse_layers(layers, dead)
-        kept = [*rows["MEM"], *rows["BUF"][:word], *rows["ONE"]]
-        self._column = sparse_layers([layers[-1]], [_others(kept, machine.width)], kept)
-        self._rows = SubleqRows(
-            *(rows[name].start for name in ("A", "B", "PC", "BUF", "NEW")),
-            address=machine.address_bits,
-            word=word,
-        )
-        self._kept = kept[:-1]
+        self._one = _Subleq(machine) if isinstance(machine, SubleqMachine) else _Fleq(machine)
 
     def run(self, states: Tensor, steps: int, threads: int | None = None) -> Run:
         """Execute up to ``steps`` instructions of each program.
@@ -108,39 +100,62 @@ class CompiledMachine:
                 f"states must have shape (P, {expected[0]}, {expected[1]}), "
                 f"got {tuple(states.shape)}"
             )
-        threads = thread_count(threads)
-        count = len(states)
-        groups = np.array_split(np.arange(count), max(-(-count // LANES), min(threads, count)))
-        after = states.detach().clone()
-        done = np.zeros(count, np.int64)
+        threads, count = thread_count(threads), len(states)
+        size = self._one.together
+        groups = np.array_split(np.arange(count), max(-(-count // size), min(threads, count), 1))
+        after, done = states.detach().clone(), np.zeros(count, np.int64)
         sequence = after.numpy()
-        jobs = [lambda g=g: self._run_group(sequence, g, steps, done) for g in groups if len(g)]
-        in_pool(jobs, threads)
+        _in_pool(
+            [lambda g=g: self._one.run(sequence, g, steps, done) for g in groups if len(g)],
+            threads,
+        )
         return Run(after, done)
 
-    def _run_group(
+
+class _Subleq:
+    """The evaluator of a SUBLEQ machine: programs side by side."""
+
+    together = LANES
+
+    def __init__(self, machine: SubleqMachine) -> None:
+        _check_heads(machine, SubleqMachine(machine.columns, machine.bits, machine.snapped))
+        self.machine = machine
+        rows, layers, word = machine.rows, machine.transformer.layers, machine.bits
+        idle = [row for name in ("INS", "MEM", "POS", "NUL") for row in rows[name]]
+        # in the last layer the scratch column's buffer is empty
+        dead = [idle] * (len(layers) - 1) + [[*idle, *rows["BUF"]]]
+        self.scratch = sparse_layers(layers, dead)
+        kept = [*rows["MEM"], *rows["BUF"][:word], *rows["ONE"]]
+        self.column = sparse_layers([layers[-1]], [_others(kept, machine.width)], kept)
+        self.rows = SubleqRows(
+            *(rows[name].start for name in ("A", "B", "PC", "BUF", "NEW")),
+            address=machine.address_bits,
+            word=word,
+        )
+        self.kept = kept[:-1]
+
+    def run(
         self,
         sequence: NDArray[np.float64],
         group: NDArray[np.int64],
         steps: int,
         done: NDArray[np.int64],
     ) -> None:
+        """Run the programs ``group`` of the batch ``sequence``, in place."""
         rows = self.machine.rows
         n, used = self.machine.columns, len(group)
         lanes = 1 if used == 1 else LANES
         states = sequence[group]
         x = np.zeros((self.machine.width, lanes))
         x[:, :used] = states[:, :, 0].T
-        memory = np.zeros((lanes, n, len(self._kept)))
-        memory[:used] = states[:, self._kept].swapaxes(1, 2)
+        memory = np.zeros((lanes, n, len(self.kept)))
+        memory[:used] = states[:, self.kept].swapaxes(1, 2)
         code = np.zeros((lanes, n, len(rows["INS"])))
         code[:used] = states[:, rows["INS"].start : rows["INS"].stop].swapaxes(1, 2)
         first, end = np.zeros(lanes, np.int64), np.zeros(lanes, np.int64)
-        filled = code[:used].any(axis=2)
-        first[:used] = filled.argmax(axis=1)
-        end[:used] = n - filled[:, ::-1].argmax(axis=1)
+        first[:used], end[:used] = _instructions(code[:used])
         status = np.full(lanes, LOST)
-        status[:used] = 0
+        status[:used] = RUNNING
         counted = np.zeros(lanes, np.int64)
         x = run_subleq_lanes(
             x,
@@ -148,22 +163,107 @@ class CompiledMachine:
             code,
             first,
             end,
-            self._rows,
-            self._scratch,
-            self._column,
+            self.rows,
+            self.scratch,
+            self.column,
             steps,
             counted,
             status,
         )
         done[group] = counted[:used]
-        lost = np.flatnonzero(status[:used] == LOST)
-        if len(lost):
-            raise LostProgramError(
-                f"program {group[lost[0]]} left its instructions after {counted[lost[0]]} steps"
-            )
         for lane, program in enumerate(group):
-            sequence[program][self._kept] = memory[lane].T
+            if status[lane] == LOST:
+                raise _lost(program, counted[lane])
+            sequence[program][self.kept] = memory[lane].T
             sequence[program, :, 0] = x[:, lane]
+
+
+class _Fleq:
+    """The evaluator of a FLEQ machine: one program's scratch columns side by side."""
+
+    together = 1
+
+    def __init__(self, machine: FleqMachine) -> None:
+        _check_heads(machine, FleqMachine(machine.dim, machine.blocks, **machine.options))
+        self.machine = machine
+        rows, layers, dim = machine.rows, machine.transformer.layers, machine.dim
+        idle = [row for name in ("INS", "MEM", "POS", "NUL") for row in rows[name]]
+        self.scratch = sparse_layers(layers, [idle] * len(layers))
+        kept = [*rows["MEM"], *rows["BUF"][: dim + 1]]
+        self.column = sparse_layers([layers[3]], [_others(kept, machine.width)], kept)
+        self.soft = _soft_heads(list(layers[2].heads))
+        self.rows = FleqRows(
+            *(rows[name].start for name in ("A", "B", "C", "F", "PC", "IB", "VC", "BUF")),
+            instruction=machine.instruction_rows,
+            index=machine.index_bits,
+            block=machine.block_bits,
+            dim=dim,
+        )
+
+    def run(
+        self,
+        sequence: NDArray[np.float64],
+        group: NDArray[np.int64],
+        steps: int,
+        done: NDArray[np.int64],
+    ) -> None:
+        """Run the programs ``group`` of the batch ``sequence``, in place, one after the other."""
+        rows, dim = self.machine.rows, self.machine.dim
+        memory_rows = slice(rows["MEM"].start, rows["MEM"].stop)
+        for program in group:
+            X = sequence[program]
+            x = np.zeros((-(-dim // LANES), self.machine.width, LANES))
+            for i in range(dim):
+                x[i // LANES, :, i % LANES] = X[:, i]
+            memory = X[memory_rows].T.copy()
+            code = X[rows["INS"].start : rows["INS"].stop].T.copy()
+            (first,), (end,) = _instructions(code[None])
+            done[program], status = run_fleq_program(
+                x,
+                memory,
+                code,
+                X[:, dim].copy(),
+                first,
+                end,
+                self.rows,
+                self.scratch,
+                self.column,
+                self.soft,
+                steps,
+            )
+            if status == LOST:
+                raise _lost(program, done[program])
+            X[memory_rows] = memory.T
+            for i in range(dim):
+                X[:, i] = x[i // LANES, :, i % LANES]
+
+
+def _instructions(code: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First column that holds an instruction, and the one after the last, of each program."""
+    filled = code.any(axis=2)
+    return filled.argmax(axis=1), filled.shape[1] - filled[:, ::-1].argmax(axis=1)
+
+
+def _lost(program: int, steps: int) -> LostProgramError:
+    return LostProgramError(f"program {program} left its instructions after {steps} steps")
+
+
+def _soft_heads(heads: Sequence[Head]) -> SoftHeads:
+    """The heads of a layer, without their zeros."""
+    scores = np.cumsum([0, *(len(head.Q) for head in heads)])
+    values = np.cumsum([0, *(len(head.U) for head in heads)])
+    target = np.concatenate([head.O.numpy().argmax(axis=0) for head in heads])
+    query, key, value = (
+        _sparse_rows(np.concatenate([getattr(head, name).numpy() for head in heads]))
+        for name in "QKU"
+    )
+    return SoftHeads(scores, values, query, key, value, target)
+
+
+def _sparse_rows(matrix: NDArray[np.float64]) -> Rows:
+    row, column = np.nonzero(matrix)
+    start = np.searchsorted(row, np.arange(len(matrix) + 1))
+    return Rows(start, column, matrix[row, column])
 
 
 def sparse_layers(
@@ -195,8 +295,8 @@ def sparse_layers(
         w1[:, list(zero)] = 0
         live = [(_entries(w1[i]), _entries(w2[:, i])) for i in range(len(w1)) if w1[i].any()]
         linear, rest = _fold(live)
-        bounds.append((len(neurons), len(neurons) + len(linear), len(neurons) + len(live)))
-        bounds[-1] = (bounds[-1][0], bounds[-1][1], bounds[-1][1] + len(rest))
+        first, relu = len(neurons), len(neurons) + len(linear)
+        bounds.append((first, relu, relu + len(rest)))
         neurons += linear + rest
     if number is not None:
         missing = {r for _, outputs in neurons for r, _ in outputs} - number.keys()
@@ -217,7 +317,7 @@ def sparse_layers(
     return Sparse(np.array(bounds, np.int64), *arrays)
 
 
-def in_pool(jobs: Iterable[Callable[[], None]], threads: int) -> None:
+def _in_pool(jobs: Iterable[Callable[[], None]], threads: int) -> None:
     """Run jobs, side by side where there are several threads."""
     jobs = list(jobs)
     if threads == 1 or len(jobs) == 1:
@@ -255,7 +355,7 @@ def _others(rows: Sequence[int], width: int) -> list[int]:
     return [row for row in range(width) if row not in set(rows)]
 
 
-def _check_heads(machine: SubleqMachine, built: SubleqMachine) -> None:
+def _check_heads(machine: SubleqMachine | FleqMachine, built: SubleqMachine | FleqMachine) -> None:
     """The evaluator decodes addresses: it knows what the heads do, so they must be those."""
     pairs = zip(machine.transformer.layers, built.transformer.layers, strict=True)
     for index, (layer, expected) in enumerate(pairs):
