@@ -1,0 +1,70 @@
+"""Looped transformers as computers: fixed weights, a program in the sequence, a loop.
+
+Columns of the input are memory, instructions and a scratchpad. A few layers with hand-written
+weights execute one instruction; their output is the next input. `subleq` and `fleq` write the
+weights, the compilers write programs, the interpreters say what is right.
+
+Giannou, Rajput, Sohn, Lee, Lee, Papailiopoulos, "Looped Transformers as Programmable Computers",
+ICML 2023, arXiv 2301.13196.
+"""
+
+from reprise.expressivity.looped.assembler import (
+    SubleqProgram,
+    assemble_subleq,
+    disassemble_subleq,
+)
+from reprise.expressivity.looped.compiled import CompiledMachine, Run
+from reprise.expressivity.looped.compiler import columns_for, compile_source
+from reprise.expressivity.looped.errors import AssemblyError, CompileError, LanguageError
+from reprise.expressivity.looped.fleq import FleqMachine, product_error
+from reprise.expressivity.looped.fleq_assembler import (
+    FleqProgram,
+    assemble_fleq,
+    disassemble_fleq,
+)
+from reprise.expressivity.looped.fleq_interpreter import AmbiguousFlagError, run_fleq
+from reprise.expressivity.looped.gadgets import code, lam_for_leak, leak
+from reprise.expressivity.looped.interpreter import (
+    LostProgramError,
+    random_subleq,
+    run_subleq,
+    run_subleq_to_end,
+)
+from reprise.expressivity.looped.language import run_source
+from reprise.expressivity.looped.network import Budget, Head, Layer, LoopedTransformer
+from reprise.expressivity.looped.subleq import SubleqMachine
+from reprise.expressivity.looped.temperature import temperature_threshold
+
+__all__ = [
+    "AmbiguousFlagError",
+    "AssemblyError",
+    "Budget",
+    "CompileError",
+    "CompiledMachine",
+    "FleqMachine",
+    "FleqProgram",
+    "Head",
+    "LanguageError",
+    "Layer",
+    "LoopedTransformer",
+    "LostProgramError",
+    "Run",
+    "SubleqMachine",
+    "SubleqProgram",
+    "assemble_fleq",
+    "assemble_subleq",
+    "code",
+    "columns_for",
+    "compile_source",
+    "disassemble_fleq",
+    "disassemble_subleq",
+    "lam_for_leak",
+    "leak",
+    "product_error",
+    "random_subleq",
+    "run_fleq",
+    "run_source",
+    "run_subleq",
+    "run_subleq_to_end",
+    "temperature_threshold",
+]
