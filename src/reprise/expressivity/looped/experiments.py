@@ -15,7 +15,7 @@ from reprise.expressivity.looped.fleq import OPS, FleqMachine
 from reprise.expressivity.looped.fleq_interpreter import run_fleq
 from reprise.expressivity.looped.fleq_programs import FleqTask
 from reprise.expressivity.looped.gadgets import code
-from reprise.expressivity.looped.interpreter import run_subleq
+from reprise.expressivity.looped.interpreter import random_subleq, run_subleq
 from reprise.expressivity.looped.network import Head
 from reprise.expressivity.looped.subleq import SubleqMachine
 
@@ -91,6 +91,25 @@ def differences(
             wrong += int((~same).sum())
             clean[running] &= same
     return Differences(int(lengths.sum()), wrong, clean)
+
+
+def scaled_programs(
+    rng: np.random.Generator, *, words: int, columns: int, least: int, bits: int, count: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Random programs whose memory of ``least`` bits is scaled up to ``bits``.
+
+    From one stream, programs of all word lengths take nearly the same way, so that a comparison of
+    word lengths compares nothing else.
+
+    Returns
+    -------
+    ndarray, shape (count, words), int64
+    ndarray, shape (count, columns - 2 - words, 3), int64
+    """
+    memories, programs = random_subleq(
+        rng, words=words, instructions=columns - 2 - words, bits=least, count=count
+    )
+    return memories * 2 ** (bits - least), programs
 
 
 def run_until_halted(machine: SubleqMachine, states: Tensor, limit: int) -> tuple[Tensor, int]:
