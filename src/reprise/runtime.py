@@ -10,14 +10,17 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
     import torch
+
+T = TypeVar("T")
 
 PROFILES = ("smoke", "book", "paper")
 
@@ -153,6 +156,51 @@ def progress(items: Iterable, description: str | None, total: int | None = None)
 
     # once a second is enough, and keeps the notebooks of long runs small
     return tqdm(items, desc=description, total=total, leave=False, mininterval=1.0)
+
+
+def in_parallel(
+    task: Callable[[Any], T],
+    jobs: Iterable,
+    threads: int | None = None,
+    description: str | None = None,
+) -> list[T]:
+    """Call ``task`` with each job, side by side on a pool of threads.
+
+    Only tasks that release the interpreter's lock gain by it, as numba's do with ``nogil``. The
+    first error cancels the jobs that have not begun.
+
+    Parameters
+    ----------
+    task : callable
+    jobs : iterable
+    threads : int, optional
+        As for `thread_count`.
+    description : str, optional
+        As for `progress`.
+
+    Returns
+    -------
+    list
+        What the tasks return, in the order of the jobs.
+
+    Raises
+    ------
+    ValueError
+        If ``threads`` is not a positive integer.
+    """
+    jobs = list(jobs)
+    workers = min(thread_count(threads), len(jobs))
+    if workers <= 1:  # a pool would cost as much as a small job
+        return [task(job) for job in progress(jobs, description)]
+    with ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(task, job) for job in jobs]
+        try:
+            for future in progress(as_completed(futures), description, total=len(futures)):
+                future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return [future.result() for future in futures]
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,14 @@ from hypothesis import strategies as st
 
 import reprise
 from reprise import runtime
-from reprise.runtime import Checkpoint, atomic_write, check_profile, generator, thread_count
+from reprise.runtime import (
+    Checkpoint,
+    atomic_write,
+    check_profile,
+    generator,
+    in_parallel,
+    thread_count,
+)
 
 BAD_SEEDS = [-1, np.int64(-1), 0.0, 1.5, True, np.bool_(True), "1", None, [1]]
 
@@ -152,6 +160,35 @@ def test_threads_default_to_the_cores_of_this_process(no_setting, monkeypatch):
     assert thread_count() == 4
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert thread_count() == 1
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_parallel_results_keep_the_order_of_the_jobs(threads):
+    def task(job):
+        time.sleep(0.01 * (5 - job))
+        return job**2
+
+    assert in_parallel(task, iter(range(5)), threads) == [0, 1, 4, 9, 16]
+    assert in_parallel(task, [], threads) == []
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_error_cancels_the_jobs_that_wait(threads):
+    begun = []
+
+    def task(job):
+        begun.append(job)
+        time.sleep(0.01)
+        raise OSError(f"job {job}")
+
+    with pytest.raises(OSError, match=r"job \d"):
+        in_parallel(task, range(50), threads)
+    assert len(begun) < 10
+
+
+def test_threads_of_a_pool_are_checked():
+    with pytest.raises(ValueError, match="threads must be an integer of at least 1, got 0"):
+        in_parallel(print, [1], 0)
 
 
 def test_an_empty_setting_is_none(monkeypatch):

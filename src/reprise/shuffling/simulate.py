@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reprise.runtime import progress, thread_count
+from reprise.runtime import in_parallel
 from reprise.shuffling import kernels
 from reprise.shuffling.orders import (
     ORDER_NAMES,
@@ -362,7 +361,7 @@ def _run(
         stream = (seed, np.uint64(0), ids)
         out[:, ids] = simulate(steps[ids[0]], stream, start[ids], kept)
 
-    _work(task, _batches(steps), threads)
+    in_parallel(task, _batches(steps), threads)
     diverged = ~np.isfinite(out).all(axis=(0, 2))
     out[np.isnan(out)] = np.inf
     history = out[np.searchsorted(kept, wanted)]
@@ -434,7 +433,7 @@ def run_grid(
     # longest first, so that no thread is left with one long task at the end
     costly_first = sorted(range(len(points)), key=lambda p: -points[p].n * points[p].epochs)
     jobs = [(p, ids) for p in costly_first for ids in _batches(steps[p])]
-    _work(task, jobs, threads, description)
+    in_parallel(task, jobs, threads, description)
     for end in ends:
         end[np.isnan(end)] = np.inf
     return GridResult(points, tuple(by_n[p.n] for p in points), tuple(ends))
@@ -724,20 +723,3 @@ def _batches(steps: Array) -> list[NDArray[np.int64]]:
         groups = [np.flatnonzero(index.reshape(-1) == g) for g in range(index.max() + 1)]
     width = kernels.LANES
     return [g[i : i + width] for g in groups for i in range(0, len(g), width)]
-
-
-def _work(task: Callable, jobs: Sequence, threads: int | None, description: str | None = None):
-    """Do all jobs on a pool of threads; the kernels release the interpreter's lock."""
-    workers = min(thread_count(threads), len(jobs))
-    if workers == 1:  # a pool would cost as much as a small job
-        for job in progress(jobs, description, total=len(jobs)):
-            task(job)
-        return
-    with ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(task, job) for job in jobs]
-        try:
-            for future in progress(as_completed(futures), description, total=len(futures)):
-                future.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise

@@ -9,8 +9,7 @@ the machine's construction, which is checked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +33,7 @@ from reprise.expressivity.looped.kernels import (
 )
 from reprise.expressivity.looped.network import Head, Layer
 from reprise.expressivity.looped.subleq import SubleqMachine
-from reprise.runtime import check_integer, thread_count
+from reprise.runtime import check_integer, in_parallel, thread_count
 
 
 @dataclass(frozen=True)
@@ -105,8 +104,9 @@ class CompiledMachine:
         groups = np.array_split(np.arange(count), max(-(-count // size), min(threads, count), 1))
         after, done = states.detach().clone(), np.zeros(count, np.int64)
         sequence = after.numpy()
-        _in_pool(
-            [lambda g=g: self._one.run(sequence, g, steps, done) for g in groups if len(g)],
+        in_parallel(
+            lambda group: self._one.run(sequence, group, steps, done),
+            [group for group in groups if len(group)],
             threads,
         )
         return Run(after, done)
@@ -315,18 +315,6 @@ def sparse_layers(
             np.array([w for _, w in flat], np.float64),
         ]
     return Sparse(np.array(bounds, np.int64), *arrays)
-
-
-def _in_pool(jobs: Iterable[Callable[[], None]], threads: int) -> None:
-    """Run jobs, side by side where there are several threads."""
-    jobs = list(jobs)
-    if threads == 1 or len(jobs) == 1:
-        for job in jobs:
-            job()
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        for future in [pool.submit(job) for job in jobs]:
-            future.result()
 
 
 def _entries(weights: NDArray[np.float64]) -> tuple[tuple[int, float], ...]:

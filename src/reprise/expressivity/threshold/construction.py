@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -35,7 +33,7 @@ from reprise.expressivity.threshold.points import (
     least_separation,
     min_distance,
 )
-from reprise.runtime import thread_count
+from reprise.runtime import in_parallel
 
 Parity = Literal["flat", "tree"]
 Bits = NDArray[np.uint8]
@@ -186,7 +184,7 @@ class MemorizationResult:
                 kernels.look_up(group + b * groups, slots, *arrays, part)
                 out[start : start + _ROWS, b] = part
 
-        in_threads(some, range(0, len(X), _ROWS))
+        in_parallel(some, range(0, len(X), _ROWS))
         return (out << np.arange(outputs, dtype=np.uint8)).sum(axis=1, dtype=np.uint8)
 
 
@@ -547,14 +545,6 @@ class _Clock:
         self._last = now
 
 
-def in_threads(work: Callable, jobs: range) -> list:
-    """Run compiled, lock-free work on all threads; one job alone runs here."""
-    if len(jobs) == 1:
-        return [work(jobs[0])]
-    with ThreadPoolExecutor(thread_count()) as pool:
-        return list(pool.map(work, jobs))
-
-
 # --- stage A --------------------------------------------------------------------------------------
 
 
@@ -597,7 +587,7 @@ class _Signs:
                 values, X, normals, threshold, tolerance, first, words[start : start + rows]
             )
 
-        margins = in_threads(pack, range(0, len(self.X), rows))
+        margins = in_parallel(pack, range(0, len(self.X), rows))
         self.margin = min(self.margin, min(margins) / self.scale)
         self.normals = np.concatenate([self.normals, normals])
         self.threshold = np.concatenate([self.threshold, threshold])
@@ -652,7 +642,7 @@ def _try_codes(
         part = slice(start, start + _ROWS)
         group[part], slots[part] = _codes(signs.words[part], masks, widths)
 
-    in_threads(some, range(0, n, _ROWS))
+    in_parallel(some, range(0, n, _ROWS))
     clock.lap("codes")
     # numpy sorts 16-bit integers by counting
     by_group = np.argsort(
@@ -669,7 +659,7 @@ def _try_codes(
         stuck = kernels.peel_groups(first, last, starts, sorted_slots, widths.slots, order, owner)
         return stuck == last
 
-    peeled = all(in_threads(peel_some, blocks))
+    peeled = all(in_parallel(peel_some, blocks))
     clock.lap("peel")
     if not peeled:
         return None
@@ -684,7 +674,7 @@ def _try_codes(
                 first, last, starts, sorted_slots, widths.slots, labels, order, owner, value
             )
 
-        big = max(big, 1 + max(in_threads(solve_some, blocks)))
+        big = max(big, 1 + max(in_parallel(solve_some, blocks)))
         kept = np.flatnonzero(value)
         rows = np.repeat(np.arange(widths.groups), np.diff(starts))[kept]
         weights.append(
