@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # the workers share the cores: more threads than those wait for each other; torch and BLAS read
+    # this when they are loaded
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import settings
