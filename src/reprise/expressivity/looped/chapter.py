@@ -6,17 +6,24 @@ Nothing else of the package imports this module.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from math import factorial
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from matplotlib.colors import to_rgb
+from numpy.typing import NDArray
 from torch import Tensor
 
-from reprise.expressivity.looped import library
+from reprise.expressivity.looped import fleq_programs, library
+from reprise.expressivity.looped.compiled import CompiledMachine
+from reprise.expressivity.looped.experiments import Case, TaskRun, run_task
+from reprise.expressivity.looped.fleq import FleqMachine
 from reprise.expressivity.looped.gadgets import address_bits
 from reprise.expressivity.looped.subleq import SubleqMachine
 from reprise.plotting import COLORS, INK
-from reprise.runtime import check_integer
+from reprise.runtime import check_integer, generator
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,6 +45,187 @@ LANGUAGE_PROGRAMS = [  # name, source, bits
     ("primes below 32", library.sieve_source(32), 7),
     ("Collatz from 27", library.collatz_source(27), 15),
 ]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Programs of the authors' repository that run side by side on one machine.
+
+    Attributes
+    ----------
+    columns, bits : int
+        Of the machine.
+    limit : int
+        Most steps.
+    cases : list of Case
+    """
+
+    columns: int
+    bits: int
+    limit: int
+    cases: list[Case]
+
+
+def authors_programs(few: bool = False) -> list[Group]:
+    """Factorials, products, reversed lists and searches; ``few`` for the first of them only."""
+    products = [(7, 9), (-5, 6), (0, 4), (12, 1), (3, 3), (-1, 8), (11, 10), (-20, 5), (25, 2)]
+    products.append((1, 7))
+    lists = [[1, 2, 3], [-128, 0, 127, 4], [5], [9, 9, -9, 1, 0], [-7, -6, -5, -4, 3, 2, 1]]
+    values, targets = [-7, -6, -5, -4, 3, 2, 3], [3, 8, -7, -6, -5, -4, 2, 0]
+    if few:
+        products, lists, targets = products[:3], lists[:2], targets[:2]
+    factorials = [
+        Case(library.factorial(k), {"result": factorial(k)}) for k in range(2, 6 if few else 8)
+    ]
+    multiplications = [Case(library.multiply(a, b), {"result": a * b}) for a, b in products]
+    reversals = [
+        Case(library.reverse(values), {f"w{i}": v for i, v in enumerate(reversed(values))})
+        for values in lists
+    ]
+    searches = [
+        Case(library.search(values, t), {"index": values.index(t) if t in values else -1})
+        for t in targets
+    ]
+    return [
+        Group(32, 16, 100, factorials),
+        Group(32, 16, 60, multiplications),
+        Group(64, 8, 40, reversals),
+        Group(128, 8, 80, searches),
+    ]
+
+
+class MatrixPrograms:
+    """The five programs of the matrix machine: each run made once, and its error against numpy.
+
+    Parameters
+    ----------
+    dim, blocks : int
+        Of the machine.
+    seed : int
+        Of the programs' random inputs.
+    newton_iters, power_iters, sgd_steps, mlp_updates : int
+
+    Attributes
+    ----------
+    machine : FleqMachine
+    tasks : dict of str to FleqTask
+        ``inverse``, ``power``, ``sgd``, ``mlp`` and ``calculator``.
+    net : MlpInputs
+        Training set and first weights of the ``mlp``.
+    """
+
+    ETA_SGD, ETA_MLP = 0.5, 0.1
+    CALCULATIONS = ((3, 4), (12.5, 0.8), (0.3, 7.7))
+
+    def __init__(
+        self,
+        dim: int,
+        blocks: int,
+        seed: int,
+        *,
+        newton_iters: int,
+        power_iters: int,
+        sgd_steps: int,
+        mlp_updates: int,
+    ) -> None:
+        def rng(name: str) -> np.random.Generator:
+            return generator(seed, name)
+
+        self.machine = FleqMachine(dim, blocks)
+        self.evaluator = CompiledMachine(self.machine)
+        self.matrix = fleq_programs.draw_regular(rng("inverse"), dim)
+        self.symmetric = fleq_programs.draw_symmetric(rng("power"), dim)
+        self.samples = fleq_programs.draw_sgd(rng("sgd"), samples=dim)
+        self.net = net = fleq_programs.draw_mlp(rng("mlp"), dim)
+        self.sgd_steps, self.mlp_updates = sgd_steps, mlp_updates
+        self.tasks = {
+            "inverse": fleq_programs.inverse(self.matrix, newton_iters, dim),
+            "power": fleq_programs.power(self.symmetric, power_iters, dim=dim),
+            "sgd": fleq_programs.sgd(*self.samples, self.ETA_SGD, sgd_steps, dim),
+            "mlp": fleq_programs.mlp(net.X, net.Y, net.W1, net.W2, self.ETA_MLP, mlp_updates),
+            "calculator": fleq_programs.calculator(*self.CALCULATIONS[0], dim),
+        }
+        self._runs: dict[str, TaskRun] = {}
+
+    def run(self, name: str) -> TaskRun:
+        """The run of a program to its end."""
+        if name not in self._runs:
+            self._runs[name] = run_task(self.machine, self.evaluator, self.tasks[name])
+        return self._runs[name]
+
+    def results(self, name: str, word: str) -> NDArray[np.float64]:
+        """A word at the start and after each iteration, shape (iterations + 1, dim, dim)."""
+        return self.run(name).results(self.tasks[name], word)
+
+    def numpy_sgd(self, updates: int | None = None) -> NDArray[np.float64]:
+        """Plain numpy's weights after each update, shape (updates, 3)."""
+        return fleq_programs.numpy_sgd(*self.samples, self.ETA_SGD, updates or self.sgd_steps)
+
+    def numpy_mlp(self) -> fleq_programs.MlpPath:
+        """Plain numpy's training of the network."""
+        net = self.net
+        return fleq_programs.numpy_mlp(net.X, net.Y, net.W1, net.W2, self.ETA_MLP, self.mlp_updates)
+
+    def mlp_losses(self) -> NDArray[np.float64]:
+        """Loss of the network in the machine, at the start and after each update."""
+        pairs = zip(self.results("mlp", "W1"), self.results("mlp", "W2"), strict=True)
+        return np.array(
+            [fleq_programs.mlp_loss(self.net.X, self.net.Y, W1, W2[:1]) for W1, W2 in pairs]
+        )
+
+    def starts(self) -> Tensor:
+        """All programs at their first step, shape (5, d, n)."""
+        programs = [task.program for task in self.tasks.values()]
+        return torch.stack([self.machine.init(p.words, p.instructions) for p in programs])
+
+    def same_alone(self, steps: int) -> list[bool]:
+        """Which programs are after some dense steps as a batch what they are alone."""
+        loop, starts = self.machine.transformer.loop, self.starts()
+        together = loop(starts, steps)
+        return [torch.equal(end, loop(X, steps)) for X, end in zip(starts, together, strict=True)]
+
+    def errors(self) -> dict[str, float]:
+        """Largest final error of each program against numpy.
+
+        The calculator's is relative, over three pairs of numbers. That of the power iteration is
+        of the vector's length and, relative, of the eigenvalue.
+        """
+        x, A = self.results("power", "x")[-1][:, 0], self.symmetric
+        top, _ = fleq_programs.numpy_power(A)
+        path = self.numpy_mlp()
+        return {
+            "inverse": largest(
+                self.results("inverse", "X")[-1] - fleq_programs.numpy_inverse(self.matrix)
+            ),
+            "power": max(abs(np.linalg.norm(x) - 1), abs(x @ A @ x / (x @ x) / top - 1)),
+            "sgd": largest(self.results("sgd", "w")[-1][:3, 0] - self.numpy_sgd()[-1]),
+            "mlp": max(
+                largest(self.results("mlp", "W1")[-1] - path.W1[-1]),
+                largest(self.results("mlp", "W2")[-1][:1] - path.W2[-1]),
+            ),
+            "calculator": max(map(self._calculator_error, self.CALCULATIONS)),
+        }
+
+    def _calculator_error(self, numbers: tuple[float, float]) -> float:
+        task = fleq_programs.calculator(*numbers, self.machine.dim)
+        end = run_task(self.machine, self.evaluator, task).words[-1]
+        right = fleq_programs.numpy_calculator(*numbers)
+        return max(abs(task.word(end, name)[0, 0] / value - 1) for name, value in right.items())
+
+    def sgd_error_at(self, product_scale: float, updates: int) -> float:
+        """Error of SGD's weights on a machine of another product scale."""
+        dim = self.machine.dim
+        machine = FleqMachine(dim, self.machine.blocks, product_scale=product_scale)
+        task = fleq_programs.sgd(*self.samples, self.ETA_SGD, updates, dim)
+        start = machine.init(task.program.words, task.program.instructions)[None]
+        end = CompiledMachine(machine).run(start, task.steps).states[0]
+        w = task.word(machine.read(end, len(task.program.words)).words, "w")[:3, 0]
+        return largest(w - self.numpy_sgd(updates)[-1])
+
+
+def largest(differences: NDArray[np.float64]) -> float:
+    """Largest absolute entry."""
+    return float(np.abs(differences).max())
 
 
 def check_parameters(

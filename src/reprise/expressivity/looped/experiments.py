@@ -10,12 +10,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from reprise.expressivity.looped.assembler import SubleqProgram
 from reprise.expressivity.looped.compiled import CompiledMachine
+from reprise.expressivity.looped.compiler import columns_for, compile_source
 from reprise.expressivity.looped.fleq import OPS, FleqMachine
 from reprise.expressivity.looped.fleq_interpreter import run_fleq
 from reprise.expressivity.looped.fleq_programs import FleqTask
 from reprise.expressivity.looped.gadgets import code
-from reprise.expressivity.looped.interpreter import random_subleq, run_subleq
+from reprise.expressivity.looped.interpreter import (
+    LostProgramError,
+    random_subleq,
+    run_subleq,
+    run_subleq_to_end,
+    trace_all,
+)
+from reprise.expressivity.looped.language import run_source
 from reprise.expressivity.looped.network import Head
 from reprise.expressivity.looped.subleq import SubleqMachine
 
@@ -30,13 +39,10 @@ class Differences:
         States compared: one a program and step, until the program halts.
     wrong : int
         States that differ anywhere from the one that the interpreter's memory and counter give.
-    programs : ndarray, shape (P,), bool
-        Programs without a wrong state.
     """
 
     states: int
     wrong: int
-    programs: NDArray[np.bool_]
 
 
 def differences(
@@ -46,7 +52,6 @@ def differences(
     steps: int,
     *,
     dtype: torch.dtype = torch.float64,
-    lam: float | None = None,
 ) -> Differences:
     """Compare the transformer's whole sequence with the interpreter's after every step.
 
@@ -58,8 +63,6 @@ def differences(
     steps : int
     dtype : torch.dtype
         In which the transformer runs.
-    lam : float, optional
-        Inverse temperature; hardmax by default.
 
     Returns
     -------
@@ -70,27 +73,22 @@ def differences(
     ValueError
         As `SubleqMachine.init`.
     """
-    traces = [
-        run_subleq(memory, program, machine.bits, steps=steps)
-        for memory, program in zip(memories, programs, strict=True)
-    ]
+    traces = trace_all(memories, programs, machine.bits, steps)
     lengths = np.array([len(trace.pc) - 1 for trace in traces])
     net = machine.transformer
     if dtype != torch.float64:
         net = SubleqMachine(machine.columns, machine.bits, machine.snapped).transformer.to(dtype)
     X = machine.init(memories, programs).to(dtype)
-    wrong, clean = 0, np.ones(len(traces), dtype=bool)
+    wrong = 0
     with torch.no_grad():
         for step in range(1, int(lengths.max(initial=0)) + 1):
-            X = net(X, lam)
+            X = net(X)
             running = np.flatnonzero(lengths >= step)
             memory = np.stack([traces[i].memory[step] for i in running])
             pc = np.array([traces[i].pc[step] for i in running])
             right = machine.init(memory, programs[running], pc)
-            same = (X[running].double() == right).flatten(1).all(dim=1).numpy()
-            wrong += int((~same).sum())
-            clean[running] &= same
-    return Differences(int(lengths.sum()), wrong, clean)
+            wrong += int((X[running].double() != right).flatten(1).any(dim=1).sum())
+    return Differences(int(lengths.sum()), wrong)
 
 
 def scaled_programs(
@@ -134,6 +132,140 @@ def run_until_halted(machine: SubleqMachine, states: Tensor, limit: int) -> tupl
                 return states, step
             states = after
     raise RuntimeError(f"a program has not halted within limit = {limit} steps")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A program and the words that it must leave.
+
+    Attributes
+    ----------
+    program : SubleqProgram
+    expected : dict of str to int
+        Final words, by their names.
+    """
+
+    program: SubleqProgram
+    expected: dict[str, int]
+
+
+def right_results(cases: Sequence[Case], columns: int, bits: int, limit: int) -> list[bool]:
+    """Which programs leave the expected words, side by side on the dense transformer.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+    columns, bits : int
+        Of the machine.
+    limit : int
+        Most steps.
+
+    Raises
+    ------
+    RuntimeError
+        If a program has not halted by then.
+    """
+    machine = SubleqMachine(columns, bits)
+    start = torch.stack([machine.init(c.program.memory, c.program.program) for c in cases])
+    end, _ = run_until_halted(machine, start, limit)
+    right = []
+    for case, state in zip(cases, end, strict=True):
+        memory = machine.read(state, len(case.program.memory)).memory
+        found = {name: int(memory[case.program.names[name]]) for name in case.expected}
+        right.append(found == case.expected)
+    return right
+
+
+@dataclass(frozen=True)
+class LanguageRun:
+    """A program of the small language on the transformer, to its end.
+
+    Attributes
+    ----------
+    program : SubleqProgram
+    columns, steps : int
+    array_equal : bool
+        Whether the last sequence is what a fresh start from the interpreter's last memory gives.
+    variables_equal : bool
+        Whether the language's own interpreter leaves the same variables.
+    dense_equal : bool
+        Whether the dense transformer agrees after its first steps.
+    """
+
+    program: SubleqProgram
+    columns: int
+    steps: int
+    array_equal: bool
+    variables_equal: bool
+    dense_equal: bool
+
+
+def run_language(
+    text: str, bits: int, *, limit: int = 1_000_000, dense_steps: int = 60
+) -> LanguageRun:
+    """Compile a program, run it on the transformer and compare it with both interpreters.
+
+    Parameters
+    ----------
+    text : str
+    bits : int
+    limit : int
+        Most steps of the compiled evaluator.
+    dense_steps : int
+        Steps of the dense transformer.
+
+    Raises
+    ------
+    CompileError
+        If the text is no program.
+    """
+    program = compile_source(text, bits)
+    machine = SubleqMachine(columns_for(program), bits)
+    start = machine.init(program.memory, program.program)[None]
+    truth = run_subleq_to_end(program.memory, program.program, bits, limit=limit)
+    ran = CompiledMachine(machine).run(start, limit)
+    end = machine.init(truth.memory, program.program, program.end)
+    variables = run_source(text, bits)
+    left = {
+        name: [int(truth.memory[program.names[f"{name}[{i}]"]]) for i in range(len(value))]
+        if isinstance(value, list)
+        else int(truth.memory[program.names[name]])
+        for name, value in variables.items()
+    }
+    first = run_subleq(program.memory, program.program, bits, steps=dense_steps)
+    dense = machine.transformer.loop(start[0], len(first.pc) - 1)
+    return LanguageRun(
+        program,
+        machine.columns,
+        int(ran.steps[0]),
+        torch.equal(ran.states[0], end),
+        left == variables,
+        torch.equal(dense, machine.init(first.memory[-1], program.program, first.pc[-1])),
+    )
+
+
+def different_ends(sources: Sequence[tuple[str, int]], limit: int = 1_000_000) -> int:
+    """How many programs end on the transformer in another sequence than on the interpreter.
+
+    Parameters
+    ----------
+    sources : sequence of (text, bits)
+    limit : int
+        Most steps.
+    """
+    groups: dict[tuple[int, int], list[SubleqProgram]] = {}
+    for text, bits in sources:
+        program = compile_source(text, bits)
+        groups.setdefault((columns_for(program), bits), []).append(program)
+    different = 0
+    for (columns, bits), group in groups.items():
+        machine = SubleqMachine(columns, bits)
+        start = torch.stack([machine.init(p.memory, p.program) for p in group])
+        ran = CompiledMachine(machine).run(start, limit)
+        for state, p in zip(ran.states, group, strict=True):
+            truth = run_subleq_to_end(p.memory, p.program, bits, limit=limit)
+            different += not torch.equal(state, machine.init(truth.memory, p.program, truth.pc))
+    return different
 
 
 def address_head(bits: int) -> tuple[Head, Tensor]:
@@ -264,14 +396,53 @@ def flag_follows_the_write(machine: FleqMachine) -> bool:
 
 
 def dense_against_compiled(
-    machine: FleqMachine, evaluator: CompiledMachine, task: FleqTask, steps: int
+    machine: SubleqMachine | FleqMachine, states: Tensor, steps: int, inexact: str | None = None
 ) -> tuple[int, float]:
-    """States of a run that differ outside the words, and the largest difference of a word."""
-    X = machine.init(task.program.words, task.program.instructions)[None]
-    fast, wrong, worst = X, 0, 0.0
-    keep = [row for row in range(machine.width) if row not in machine.rows["MEM"]]
+    """States of runs that differ between the evaluators, and the largest difference.
+
+    Parameters
+    ----------
+    machine : SubleqMachine or FleqMachine
+    states : Tensor, shape (P, d, n)
+    steps : int
+    inexact : str, optional
+        A register whose rows may differ by rounding: they do not count as different.
+    """
+    evaluator = CompiledMachine(machine)
+    dense = quick = states
+    loose = machine.rows[inexact] if inexact else ()
+    keep = [row for row in range(machine.width) if row not in loose]
+    different, largest = 0, 0.0
     for _ in range(steps):
-        X, fast = machine.transformer(X), evaluator.run(fast, 1).states
-        wrong += not torch.equal(X[:, keep], fast[:, keep])
-        worst = max(worst, float((X - fast).abs().max()))
-    return wrong, worst
+        dense, quick = machine.transformer(dense), evaluator.run(quick, 1).states
+        different += int((dense[:, keep] != quick[:, keep]).flatten(1).any(dim=1).sum())
+        largest = max(largest, float((dense - quick).abs().max()))
+    return different, largest
+
+
+def noticed_negations(
+    machine: SubleqMachine, states: Tensor, steps: int, rng: np.random.Generator, count: int = 12
+) -> int:
+    """How many of ``count`` negated weights change what the compiled evaluator returns.
+
+    Parameters
+    ----------
+    machine : SubleqMachine
+    states : Tensor, shape (P, d, n)
+    steps : int
+    rng : numpy.random.Generator
+        Chooses the weights, among those of the last layer's output.
+    count : int
+    """
+    right = CompiledMachine(machine).run(states, steps).states
+    entries = machine.transformer.layers[-1].W2.nonzero()
+    noticed = 0
+    for row, neuron in entries[rng.permutation(len(entries))[:count]].tolist():
+        broken = SubleqMachine(machine.columns, machine.bits, machine.snapped)
+        broken.transformer.layers[-1].W2[row, neuron] *= -1
+        try:
+            ran = CompiledMachine(broken).run(states, steps)
+            noticed += not torch.equal(ran.states, right)
+        except LostProgramError:
+            noticed += 1
+    return noticed

@@ -26,15 +26,17 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from reprise.expressivity.looped.checks import check_within, integers
+from reprise.expressivity.looped.checks import check_positive, check_within, integers
 from reprise.expressivity.looped.gadgets import (
     Neurons,
     Terms,
     address_bits,
     allocate,
+    ask,
     code,
     copies,
     head,
+    point_at,
 )
 from reprise.expressivity.looped.network import Head, Layer, LoopedTransformer
 from reprise.expressivity.looped.splines import spline_points
@@ -115,8 +117,7 @@ class FleqMachine:
             "knots": knots,
         }
         for name, value in self.options.items():
-            if not (value > 0 and math.isfinite(value)):
-                raise ValueError(f"{name} must be positive and finite, got {value!r}")
+            check_positive(name, value)
         check_integer("knots", knots, 2)
         self.dim, self.blocks, self.columns = int(dim), int(blocks), int(dim * blocks)
         self.gate, self.dead_zone, self.knots = gate, dead_zone, knots
@@ -241,12 +242,7 @@ class FleqMachine:
         neurons.gate(terms, closed, outputs, 2 * self.gate)
 
     def _pointer(self, index: Sequence[Terms], block: str | None) -> list[tuple[Terms, Terms]]:
-        """Scores that send scratch columns to an address, and other columns to the empty one."""
-        one, scratch, null = (self.rows[name][0] for name in ("ONE", "IND", "NUL"))
-        bits = [*index, *({row: 1.0} for row in self.rows[block or "PC"])]
-        away = {one: self.address_bits + 2.0, scratch: -(self.address_bits + 2.0)}
-        pairs = [(q, {p: 1.0}) for q, p in zip(bits, self.rows["POS"], strict=True)]
-        return [*pairs, (away, {null: 1.0})]
+        return point_at([*index, *({row: 1.0} for row in self.rows[block or "PC"])], self.rows)
 
     def _own(self) -> list[Terms]:
         return [{row: 1.0} for row in self.rows["IB"]]
@@ -345,13 +341,8 @@ class FleqMachine:
     def _write(self) -> Layer:
         rows, dim = self.rows, self.dim
         buffer, untouched = rows["BUF"][:dim], rows["BUF"][dim]
-        asked: list[tuple[Terms, Terms]] = [
-            ({p: 2.0}, {q: 1.0})
-            for p, q in zip(rows["POS"], [*rows["IB"], *rows["C"]], strict=True)
-        ]
-        asked.append(({rows["ONE"][0]: 2.0 * (self.address_bits - 1)}, {rows["NUL"][0]: 1.0}))
         values = copies([*rows["VC"], rows["NUL"][0]], [*buffer, untouched])
-        write = head(self.width, asked, values)
+        write = head(self.width, ask([*rows["IB"], *rows["C"]], rows), values)
         neurons = self._neurons()
         for new, old in zip(buffer, rows["MEM"], strict=True):
             neurons.gate({new: 1.0, old: -1.0}, {untouched: 1.0}, {old: 1.0}, 2 * self.gate)
@@ -443,8 +434,7 @@ def product_error(
     if A.ndim != 2 or A.shape[0] != A.shape[1] or A.shape != B.shape:
         raise ValueError(f"A and B must be square of one shape, got {A.shape} and {B.shape}")
     for name, value in (("scale", scale), ("sink", sink)):
-        if not (value > 0 and math.isfinite(value)):
-            raise ValueError(f"{name} must be positive and finite, got {value!r}")
+        check_positive(name, value)
     if order == 1:
         # one head's fetch is e^-S (A 1 + c A B), its weight G / (2 c)
         made = 2 * _one_head(A, B, 1.0, scale, sink) - A.sum(axis=1, keepdims=True) / scale

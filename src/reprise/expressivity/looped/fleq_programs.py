@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
+from reprise.expressivity.looped.checks import check_positive
 from reprise.expressivity.looped.fleq_assembler import FleqProgram, assemble_fleq
 from reprise.runtime import check_integer
 
@@ -262,7 +263,7 @@ def sgd(X: ArrayLike, y: ArrayLike, eta: float, updates: int, dim: int = DIM) ->
             f"{y.shape}"
         )
     shift = np.roll(np.eye(len(y)), -1, axis=1)  # X shift: every column moves one to the left
-    words = {"X": X, "y": y, "w": 0, "eta": _positive("eta", eta), "P": shift}
+    words = {"X": X, "y": y, "w": 0, "eta": check_positive("eta", eta), "P": shift}
     words |= dict.fromkeys(("x", "t", "r", "g"), 0)
     return _loop(SGD, words, ("w",), updates, dim)
 
@@ -298,7 +299,7 @@ def mlp(
             f"(outputs, dim), got {', '.join(map(str, shapes))}"
         )
     words = {"X": X, "Y": Y, "W1": W1, "W2": W2}
-    words |= {"ones": np.ones((dim, dim)), "eta": np.full((dim, dim), _positive("eta", eta))}
+    words |= {"ones": np.ones((dim, dim)), "eta": np.full((dim, dim), check_positive("eta", eta))}
     words |= dict.fromkeys(("Z", "H", "E", "D", "G"), 0)
     return _loop(MLP, words, ("W1", "W2"), updates, dim)
 
@@ -319,12 +320,6 @@ def _square(name: str, A: ArrayLike) -> NDArray[np.float64]:
     if A.ndim != 2 or A.shape[0] != A.shape[1]:
         raise ValueError(f"{name} must be a square matrix, got shape {A.shape}")
     return A
-
-
-def _positive(name: str, value: float) -> float:
-    if not 0 < value < float("inf"):
-        raise ValueError(f"{name} must be positive and finite, got {value!r}")
-    return float(value)
 
 
 # --- the same in numpy ----------------------------------------------------------------------------

@@ -8,7 +8,7 @@ so that elsewhere a gadget outputs 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -230,6 +230,45 @@ def head(
     Q = matrix([query for query, _ in pairs], width)
     K = matrix([key for _, key in pairs], width)
     return Head(Q, K, V, soft=soft)
+
+
+def point_at(
+    query: Sequence[Terms], rows: Mapping[str, range]
+) -> list[tuple[dict[int, float], dict[int, float]]]:
+    """Scores that send scratch columns to an address, and all other columns to the empty one.
+
+    Parameters
+    ----------
+    query : sequence of terms
+        The bits of the address.
+    rows : mapping of str to range
+        With POS, ONE, IND and NUL.
+    """
+    one, scratch, null = (rows[name][0] for name in ("ONE", "IND", "NUL"))
+    # more than any code scores with another
+    away = {one: len(query) + 2.0, scratch: -(len(query) + 2.0)}
+    pairs = [(dict(q), {p: 1.0}) for q, p in zip(query, rows["POS"], strict=True)]
+    return [*pairs, (away, {null: 1.0})]
+
+
+def ask(
+    address: Sequence[int], rows: Mapping[str, range]
+) -> list[tuple[dict[int, float], dict[int, float]]]:
+    """Scores by which every column asks the scratchpad whether it is meant.
+
+    A matching column scores 2 L with the scratchpad, every other one at most 2 L - 4, and 2 L - 2
+    with the empty column.
+
+    Parameters
+    ----------
+    address : sequence of int
+        Rows of the address in the scratchpad.
+    rows : mapping of str to range
+        With POS, ONE and NUL.
+    """
+    pairs = [({p: 2.0}, {a: 1.0}) for p, a in zip(rows["POS"], address, strict=True)]
+    nothing = ({rows["ONE"][0]: 2.0 * (len(address) - 1)}, {rows["NUL"][0]: 1.0})
+    return [*pairs, nothing]
 
 
 def copies(source: Iterable[int], target: Iterable[int]) -> dict[int, dict[int, float]]:

@@ -94,6 +94,23 @@ def run_subleq(
     return SubleqTrace(memories[: done + 1].copy(), counters[: done + 1].copy(), bool(halted))
 
 
+def trace_all(
+    memories: NDArray[np.int64], programs: NDArray[np.int64], bits: int, steps: int
+) -> list[SubleqTrace]:
+    """`run_subleq` of many programs.
+
+    Parameters
+    ----------
+    memories : ndarray, shape (P, m), int64
+    programs : ndarray, shape (P, k, 3), int64
+    bits, steps : int
+    """
+    return [
+        run_subleq(memory, program, bits, steps=steps)
+        for memory, program in zip(memories, programs, strict=True)
+    ]
+
+
 def run_subleq_to_end(
     memory: ArrayLike, program: ArrayLike, bits: int, *, limit: int, pc: int = 0
 ) -> SubleqEnd:

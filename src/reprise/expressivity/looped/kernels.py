@@ -302,7 +302,8 @@ def soft_attention(soft, x, null, queries, keys, values):
             total = 0.0
             for j in range(dim + 1):
                 below = weights[j] - best
-                weights[j] = np.exp(below) if below > NEGLIGIBLE else 0.0
+                # a score that is no number must spread, as in the dense softmax
+                weights[j] = 0.0 if below <= NEGLIGIBLE else np.exp(below)
                 total += weights[j]
             group, lane = i // LANES, i % LANES
             for v in range(soft.values[head], soft.values[head + 1]):

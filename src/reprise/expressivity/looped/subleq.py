@@ -26,9 +26,11 @@ from reprise.expressivity.looped.gadgets import (
     add_terms,
     address_bits,
     allocate,
+    ask,
     code,
     copies,
     head,
+    point_at,
 )
 from reprise.expressivity.looped.network import Layer, LoopedTransformer
 from reprise.runtime import is_integer
@@ -166,11 +168,7 @@ class SubleqMachine:
         return Neurons(self.width, one=self.rows["ONE"][0], scratch=self.rows["IND"][0])
 
     def _pointer(self, name: str) -> list[tuple[dict[int, float], dict[int, float]]]:
-        """Scores that send the scratch column where a register points, others to the empty one."""
-        one, scratch, null = (self.rows[name][0] for name in ("ONE", "IND", "NUL"))
-        pairs = zip(self.rows[name], self.rows["POS"], strict=True)
-        away = {one: self.address_bits + 2.0, scratch: -(self.address_bits + 2.0)}
-        return [*(({r: 1.0}, {p: 1.0}) for r, p in pairs), (away, {null: 1.0})]
+        return point_at([{row: 1.0} for row in self.rows[name]], self.rows)
 
     def _fetch(self) -> Layer:
         rows, length = self.rows, self.address_bits
@@ -220,12 +218,9 @@ class SubleqMachine:
         return [first, Layer([], *neurons.weights())]
 
     def _write(self) -> Layer:
-        rows, length = self.rows, self.address_bits
-        asked = [({p: 2.0}, {b: 1.0}) for p, b in zip(rows["POS"], rows["B"], strict=True)]
-        # a matching column scores 2 L with the scratchpad, every other one at most 2 L - 4
-        asked.append(({rows["ONE"][0]: 2.0 * (length - 1)}, {rows["NUL"][0]: 1.0}))
+        rows = self.rows
         buffer = rows["BUF"][: self.bits]
-        write = head(self.width, asked, copies(rows["NEW"], buffer))
+        write = head(self.width, ask(rows["B"], rows), copies(rows["NEW"], buffer))
         neurons = self._neurons()
         neurons.clear(rows["MEM"])
         for new, old in zip(buffer, rows["MEM"], strict=True):

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from reprise.expressivity.looped.interpreter import run_subleq
+from reprise.expressivity.looped.interpreter import SubleqTrace, trace_all
 from reprise.expressivity.looped.subleq import SubleqMachine
 
 
@@ -44,7 +44,7 @@ def agrees(
     ValueError
         As `SubleqMachine.init` and `LoopedTransformer.forward`.
     """
-    truth = _truth(machine, memories, programs, steps)
+    truth = trace_all(memories, programs, machine.bits, steps)
     return _agree(machine, memories, programs, truth, lam, stop_early=False)
 
 
@@ -85,7 +85,7 @@ def temperature_threshold(
             f"low, high and tolerance must satisfy 0 < low < high and tolerance > 0, "
             f"got {low}, {high}, {tolerance}"
         )
-    truth = _truth(machine, memories, programs, steps)
+    truth = trace_all(memories, programs, machine.bits, steps)
     while high - low > tolerance:
         middle = (low + high) / 2
         if _agree(machine, memories, programs, truth, middle, stop_early=True).all():
@@ -95,15 +95,14 @@ def temperature_threshold(
     return high
 
 
-def _truth(machine: SubleqMachine, memories, programs, steps: int) -> list:
-    return [
-        run_subleq(memory, program, machine.bits, steps=steps)
-        for memory, program in zip(memories, programs, strict=True)
-    ]
-
-
 def _agree(
-    machine: SubleqMachine, memories, programs, truth: list, lam: float, *, stop_early: bool
+    machine: SubleqMachine,
+    memories,
+    programs,
+    truth: list[SubleqTrace],
+    lam: float,
+    *,
+    stop_early: bool,
 ) -> NDArray[np.bool_]:
     words, steps = memories.shape[1], max(len(trace.pc) for trace in truth) - 1
     right = np.ones(len(truth), dtype=bool)
