@@ -35,7 +35,7 @@ test: $(INSTALLED) ## lint, unit tests, smoke runs, references, site and browser
 	@echo "3/4 chapters at smoke, $(JOBS) at a time" && \
 		$(BIN)/reprise build --profile smoke --no-site --jobs $(JOBS)
 	@echo "4/4 references, site and browser (2 to 3 minutes)" && \
-		$(BIN)/python -m pytest tests --ignore tests/unit -q -rs
+		$(BIN)/python -m pytest tests --ignore tests/unit -q -rs -n $(JOBS) --dist loadfile
 
 unit: $(INSTALLED) ## the unit tests alone
 	@$(BIN)/python -m pytest tests/unit -q -n $(JOBS)

@@ -59,7 +59,10 @@ def judge_claims(id: str, claims: Iterable[str]) -> Ledger:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give tests all chapters of ``_toc.yml`` as ``chapter``, and overviews too as ``any_page``."""
+    """Give tests all chapters of ``_toc.yml`` as ``chapter``, and overviews too as ``any_page``.
+
+    With a module's scope, all tests of a page stand together: the browser opens it once for many.
+    """
     for name, pages in (("chapter", CHAPTERS), ("any_page", NOTEBOOKS)):
         if name in metafunc.fixturenames:
-            metafunc.parametrize(name, pages, ids=[page.id for page in pages])
+            metafunc.parametrize(name, pages, ids=[page.id for page in pages], scope="module")

@@ -35,6 +35,7 @@ def nbval_runs(root):
     def run(page):
         # progress bars would be outputs that the reference does not have
         environment = {**os.environ, "TQDM_DISABLE": "1", "REPRISE_THREADS": "1"}
+        environment |= book.SAME_ON_EVERY_CPU
         environment.pop("PYTEST_CURRENT_TEST", None)
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval"]
         command += ["--nbval-current-env", f"--nbval-sanitize-with={root / SANITIZER}"]
@@ -123,7 +124,7 @@ def test_figures_have_text_alternatives(any_page, smoke_runs):
     ]
     assert figures
     for figure in figures:
-        assert re.search(r'<svg role="img" aria-label="[^"]{20,}"', figure)
+        assert re.search(r'<(svg|canvas) role="img" aria-label="[^"]{20,}"', figure)
         assert re.search(r"<figcaption>.{20,}</figcaption>", figure, re.DOTALL)
     heroes = sum('data-hero="true"' in figure for figure in figures)
     assert heroes == (0 if any_page.is_overview else 1)

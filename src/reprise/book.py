@@ -36,6 +36,11 @@ from reprise.runtime import atomic_write, check_profile, thread_count
 
 PACKAGE = Path(__file__).resolve().parent
 
+# Training is chaotic: two orders of a product's sums end in two accuracies. MKL, which torch
+# multiplies with, chooses the order by the processor; smoke runs, which other machines compare with
+# theirs, ask for one that all processors have.
+SAME_ON_EVERY_CPU = {"MKL_CBWR": "COMPATIBLE"}
+
 
 class BookError(ValueError):
     """A chapter, parameter or run that the book does not have."""
@@ -217,7 +222,8 @@ def execute(
     failed = out.with_name(f"{out.stem}.failed.ipynb")
     failed.unlink(missing_ok=True)
     try:
-        with _logged_data() as log:
+        same = SAME_ON_EVERY_CPU if parameters.get("profile") == "smoke" else {}
+        with _logged_data() as log, _environment(same):
             papermill.execute_notebook(
                 chapter.notebook(),
                 str(unfinished),
@@ -333,6 +339,21 @@ def _start_worker(threads: int) -> None:
 
 
 @contextlib.contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Have the kernels started here find these variables."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
 def _logged_data() -> Iterator[Path]:
     """Have `data.load` of the kernels started here write its loads to a file."""
     import tempfile
@@ -340,14 +361,8 @@ def _logged_data() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "loads.jsonl"
         log.touch()
-        before = os.environ.get("REPRISE_DATA_LOG")
-        os.environ["REPRISE_DATA_LOG"] = str(log)
-        try:
+        with _environment({"REPRISE_DATA_LOG": str(log)}):
             yield log
-        finally:
-            os.environ.pop("REPRISE_DATA_LOG")
-            if before is not None:
-                os.environ["REPRISE_DATA_LOG"] = before
 
 
 # --- references -----------------------------------------------------------------------------------

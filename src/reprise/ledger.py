@@ -23,6 +23,8 @@ import numpy as np
 
 from reprise.runtime import PROFILES, check_profile
 
+VARIES = "≈ "  # before digits that another machine may compute differently: nbval skips them
+
 METADATA_KEY = "reprise_ledger"
 
 
@@ -61,6 +63,8 @@ class Part:
     remark : str
         Why a part failed although its value satisfies the rule, or that its interval does not
         exclude the rule's boundary; empty otherwise.
+    varies : bool
+        Whether the digits differ from machine to machine: they are then shown after "≈".
     """
 
     name: str
@@ -70,6 +74,7 @@ class Part:
     verdict: str
     interval: list[float] | None = None
     remark: str = ""
+    varies: bool = False
 
     def values(self) -> str:
         """The measured values, rounded to three significant digits, with their interval."""
@@ -82,7 +87,7 @@ class Part:
             text += f" ({self.count} values)"
         if self.interval is not None:
             text += f" [{', '.join(_round(v) for v in self.interval)}]"
-        return text
+        return VARIES + text if self.varies else text
 
     def text(self) -> str:
         """The part in one line."""
@@ -182,6 +187,7 @@ class Ledger:
         equals: Any = None,
         interval: tuple[float, float] | None = None,
         expected_from: str | None = None,
+        varies: bool = False,
     ) -> Verdict:
         """Judge one part of a claim and record it.
 
@@ -209,6 +215,9 @@ class Ledger:
         expected_from : str, optional
             The smallest profile at which the claim is expected to show. A failure of a smaller run
             is "not reproduced at this scale".
+        varies : bool
+            True where rounding decides the digits, as in long trainings: another machine judges by
+            the same rule, but its tests do not compare the digits with ours.
 
         Returns
         -------
@@ -244,7 +253,7 @@ class Ledger:
         verdict = Verdict.REPRODUCED if holds else failed
         stored = None if bounds is None else [_plain(v) for v in bounds]
         claim.parts[position] = Part(
-            part, _summary(sample), len(sample), rule.text, str(verdict), stored, remark
+            part, _summary(sample), len(sample), rule.text, str(verdict), stored, remark, varies
         )
         return verdict
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reprise import plotting
-from reprise.ledger import Ledger
+from reprise.ledger import VARIES, Ledger
 from reprise.runtime import check_profile
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def refuse_unknown_parameters(cells: Sequence[str]) -> None:
             )
 
 
-def live(name: str, value: Any, digits: int = 3) -> None:
+def live(name: str, value: Any, digits: int = 3, *, varies: bool = False) -> None:
     """Store a number or text under ``name`` for the page's prose (``{glue:text}`name` ``).
 
     Parameters
@@ -98,12 +98,14 @@ def live(name: str, value: Any, digits: int = 3) -> None:
     value : float, int or str
         Floats are rounded to ``digits`` significant digits.
     digits : int
+    varies : bool
+        As for `reprise.ledger.Ledger.check`.
     """
     from myst_nb import glue
 
     if isinstance(value, float | np.floating):
         value = f"{float(f'{value:.8g}'):.{digits}g}"
-    glue(name, _Verbatim(value), display=False)
+    glue(name, _Verbatim(f"{VARIES}{value}" if varies else value), display=False)
 
 
 def assigned_names(source: str) -> dict[str, str]:

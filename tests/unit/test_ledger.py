@@ -618,6 +618,17 @@ def test_text_rounds_to_three_significant_digits(measured, shown):
     assert (part.values(), part.text()) == (shown, f"{shown}; rule: at least 0")
 
 
+def test_digits_that_vary_are_marked_and_judged_alike():
+    ledger = Ledger("part/slug")
+    ledger.check("C1", "a", source="b", measured=[0.91, 0.94], at_least=0.9, varies=True)
+    ledger.check("C1", part="steady", measured=3, equals=3)
+    varies, steady = ledger["C1"].parts
+    assert varies.values() == "≈ 0.91 to 0.94 (2 values)"
+    assert varies.verdict == steady.verdict == Verdict.REPRODUCED
+    assert steady.values() == "3"
+    assert "≈ 0.91 to 0.94" in ledger._repr_mimebundle_()[0]["text/html"]
+
+
 def test_a_part_is_one_line():
     ledger = new()
     interval = (-2.12345, -1.0)

@@ -87,7 +87,8 @@ def step_player(
     )
     last = len(states) - 1
     markup = (
-        f'<figure class="reprise-figure reprise-player reprise-card" data-interval="{interval_ms}">'
+        '<figure class="reprise-figure reprise-player reprise-machine" '
+        f'data-interval="{interval_ms}">'
         f'<div class="stage"><canvas role="img" aria-label="{html.escape(alt)}"></canvas>'
         f'<div class="side"><pre aria-label="source">{listing}</pre>'
         '<table aria-label="memory"><tbody></tbody></table></div></div>'
