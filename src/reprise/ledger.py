@@ -78,7 +78,7 @@ class Part:
 
     def values(self) -> str:
         """The measured values, rounded to three significant digits, with their interval."""
-        values = _as_list(self.measured)
+        values = list(dict.fromkeys(_as_list(self.measured)))  # of equal ends only one
         # a value that misses its bound by little must not be printed like the bound
         near = self.verdict != Verdict.REPRODUCED and _near(values, self.rule)
         words = any(isinstance(v, str) and v not in ("inf", "-inf") for v in values)
