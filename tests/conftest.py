@@ -59,10 +59,31 @@ def judge_claims(id: str, claims: Iterable[str]) -> Ledger:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give tests all chapters of ``_toc.yml`` as ``chapter``, and overviews too as ``any_page``.
+    """Give tests the pages of the book, and the mutants of their module.
 
-    With a module's scope, all tests of a page stand together: the browser opens it once for many.
+    ``chapter`` is every chapter of ``_toc.yml``, ``any_page`` every overview too. With a module's
+    scope, all tests of a page stand together: the browser opens it once for many. ``claim`` and
+    ``mutate`` are the entries of the module's ``MUTANTS``: claim -> functions that break the
+    package, given a monkeypatch.
     """
     for name, pages in (("chapter", CHAPTERS), ("any_page", NOTEBOOKS)):
         if name in metafunc.fixturenames:
             metafunc.parametrize(name, pages, ids=[page.id for page in pages], scope="module")
+    if {"claim", "mutate"} <= set(metafunc.fixturenames) and hasattr(metafunc.module, "MUTANTS"):
+        if any(
+            "mutate" in str(m.args[:1]) for m in metafunc.definition.iter_markers("parametrize")
+        ):
+            return  # the test has its own
+        table = metafunc.module.MUTANTS
+        cases = [(claim, mutate) for claim, mutants in table.items() for mutate in mutants]
+        ids = [f"{claim}-{_name_of(mutate)}" for claim, mutate in cases]
+        metafunc.parametrize(("claim", "mutate"), cases, ids=ids)
+
+
+def _name_of(mutate: Callable) -> str:
+    """A mutant's name; one made by a function is named after that and its first argument."""
+    if mutate.__name__ != "mutate":
+        return mutate.__name__
+    maker = mutate.__qualname__.split(".")[0]
+    first = [cell.cell_contents for cell in mutate.__closure__ or ()][:1]
+    return "-".join([maker, *(str(getattr(value, "__name__", value)) for value in first)])
