@@ -40,6 +40,10 @@ def race(shape):
     return "SUBLEQ step, (m, n, N) = ({}, {}, {})".format(*shape)
 
 
+def official_race(shape):
+    return f"{race(shape)}, against the authors' code"
+
+
 def endless(shape, first):
     """A memory and a program that counts word 1 down for ever, padded up to the last column."""
     words, columns, _ = shape
@@ -170,7 +174,7 @@ def test_official_script(lap, official, one_thread, monkeypatch, shape):
     with np.printoptions():  # the authors' code changes them
         results = lap(
             run,
-            work=race(shape),
+            work=official_race(shape),
             name="the authors' functions, 1 thread",
             units=steps,
             peer=True,
@@ -200,6 +204,15 @@ def test_dense_torch(lap, one_thread, shape):
 def test_compiled(lap, shape):
     """One program, in the race with the peer."""
     compiled_lap(lap, shape, 1, 1, work=race(shape))
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_compiled_against_the_authors(lap, official, shape):
+    """One program, in the race with the authors' code alone."""
+    if "looped" not in official:
+        pytest.skip("no checkout of the authors' code given: --official looped=PATH")
+    target = {32: 700, 1024: 20_000}.get(shape[1])
+    compiled_lap(lap, shape, 1, 1, work=official_race(shape), target=target)
 
 
 @pytest.mark.parametrize(

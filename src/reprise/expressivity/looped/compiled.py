@@ -310,11 +310,11 @@ def sparse_layers(
         flat = [entry for pair in neurons for entry in pair[side]]
         start = np.cumsum([0, *(len(pair[side]) for pair in neurons)])
         arrays += [
-            start.astype(np.int64),
-            np.array([r for r, _ in flat], np.int64),
+            start.astype(np.uint64),
+            np.array([r for r, _ in flat], np.uint64),
             np.array([w for _, w in flat], np.float64),
         ]
-    return Sparse(np.array(bounds, np.int64), *arrays)
+    return Sparse(np.array(bounds, np.uint64), *arrays)
 
 
 def _entries(weights: NDArray[np.float64]) -> tuple[tuple[int, float], ...]:
