@@ -222,8 +222,11 @@ def execute(
     failed = out.with_name(f"{out.stem}.failed.ipynb")
     failed.unlink(missing_ok=True)
     try:
-        same = SAME_ON_EVERY_CPU if parameters.get("profile") == "smoke" else {}
-        with _logged_data() as log, _environment(same):
+        wanted = dict(SAME_ON_EVERY_CPU) if parameters.get("profile") == "smoke" else {}
+        if "OMP_WAIT_POLICY" not in os.environ:
+            # on a busy machine threads that spin for each other stop a run nearly for good
+            wanted["OMP_WAIT_POLICY"] = "PASSIVE"
+        with _logged_data() as log, _environment(wanted):
             papermill.execute_notebook(
                 chapter.notebook(),
                 str(unfinished),
