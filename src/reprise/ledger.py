@@ -78,11 +78,12 @@ class Part:
 
     def values(self) -> str:
         """The measured values, rounded to three significant digits, with their interval."""
-        values = list(dict.fromkeys(_as_list(self.measured)))  # of equal ends only one
+        values = _as_list(self.measured)
         # a value that misses its bound by little must not be printed like the bound
         near = self.verdict != Verdict.REPRODUCED and _near(values, self.rule)
         words = any(isinstance(v, str) and v not in ("inf", "-inf") for v in values)
-        text = (", " if words else " to ").join(_round(v, 7 if near else 3) for v in values)
+        shown = dict.fromkeys(_round(v, 7 if near else 3) for v in values)  # of equal ends one
+        text = (", " if words else " to ").join(shown)
         if self.count > 1:
             text += f" ({self.count} values)"
         if self.interval is not None:
