@@ -70,10 +70,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if name in metafunc.fixturenames:
             metafunc.parametrize(name, pages, ids=[page.id for page in pages], scope="module")
     if {"claim", "mutate"} <= set(metafunc.fixturenames) and hasattr(metafunc.module, "MUTANTS"):
-        if any(
-            "mutate" in str(m.args[:1]) for m in metafunc.definition.iter_markers("parametrize")
-        ):
-            return  # the test has its own
         table = metafunc.module.MUTANTS
         cases = [(claim, mutate) for claim, mutants in table.items() for mutate in mutants]
         ids = [f"{claim}-{_name_of(mutate)}" for claim, mutate in cases]

@@ -35,7 +35,7 @@ def nbval_runs(root):
     def run(page):
         # progress bars would be outputs that the reference does not have
         environment = {**os.environ, "TQDM_DISABLE": "1", "REPRISE_THREADS": "1"}
-        environment |= {**book.SAME_ON_EVERY_CPU, "OMP_WAIT_POLICY": "PASSIVE"}
+        environment |= book.kernel_environment("smoke")
         environment.pop("PYTEST_CURRENT_TEST", None)
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval"]
         command += ["--nbval-current-env", f"--nbval-sanitize-with={root / SANITIZER}"]

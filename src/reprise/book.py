@@ -36,11 +36,6 @@ from reprise.runtime import atomic_write, check_profile, thread_count
 
 PACKAGE = Path(__file__).resolve().parent
 
-# Training is chaotic: two orders of a product's sums end in two accuracies. MKL, which torch
-# multiplies with, chooses the order by the processor; smoke runs, which other machines compare with
-# theirs, ask for one that all processors have.
-SAME_ON_EVERY_CPU = {"MKL_CBWR": "COMPATIBLE"}
-
 
 class BookError(ValueError):
     """A chapter, parameter or run that the book does not have."""
@@ -190,6 +185,20 @@ def chapter(root: Path, id: str) -> Chapter:
 # --- running --------------------------------------------------------------------------------------
 
 
+def kernel_environment(profile: str) -> dict[str, str]:
+    """Variables that a kernel of this profile finds, unless the reader has set them.
+
+    Threads sleep while they wait: on a busy machine, threads that spin for each other stop a run
+    nearly for good. And training is chaotic: two orders of a product's sums end in two accuracies.
+    MKL, which torch multiplies with, chooses the order by the processor; smoke runs, which other
+    machines compare with theirs, ask for one that all processors have.
+    """
+    wanted = {"OMP_WAIT_POLICY": "PASSIVE"}
+    if profile == "smoke":
+        wanted["MKL_CBWR"] = "COMPATIBLE"
+    return {name: os.environ.get(name, value) for name, value in wanted.items()}
+
+
 def execute(
     chapter: Chapter,
     parameters: Mapping[str, Any],
@@ -222,10 +231,7 @@ def execute(
     failed = out.with_name(f"{out.stem}.failed.ipynb")
     failed.unlink(missing_ok=True)
     try:
-        wanted = dict(SAME_ON_EVERY_CPU) if parameters.get("profile") == "smoke" else {}
-        if "OMP_WAIT_POLICY" not in os.environ:
-            # on a busy machine threads that spin for each other stop a run nearly for good
-            wanted["OMP_WAIT_POLICY"] = "PASSIVE"
+        wanted = kernel_environment(parameters.get("profile", "book"))
         with _logged_data() as log, _environment(wanted):
             papermill.execute_notebook(
                 chapter.notebook(),

@@ -16,7 +16,6 @@ import contextlib
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
@@ -24,7 +23,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from reprise.runtime import progress, thread_count
+from reprise.runtime import in_parallel, progress
 
 T = TypeVar("T")
 
@@ -423,17 +422,13 @@ def in_threads(
     list
         What the jobs return, in their order.
     """
-    jobs = list(jobs)
-    with (
-        one_thread(),
-        ThreadPoolExecutor(
-            min(thread_count(threads), max(1, len(jobs))),
-            initializer=torch.set_num_threads,
-            initargs=(1,),
-        ) as pool,
-    ):
-        done = pool.map(lambda job: job(), jobs)
-        return list(progress(done, description, total=len(jobs)))
+
+    def task(job: Callable[[], T]) -> T:
+        torch.set_num_threads(1)  # torch keeps the number for each thread
+        return job()
+
+    with one_thread():
+        return in_parallel(task, jobs, threads, description)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ result depends on their number.
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reprise.expressivity import subset_kernels as kernels
-from reprise.runtime import thread_count
+from reprise.runtime import in_parallel, thread_count
 
 Method = Literal["exact", "greedy", "anytime"]
 Floats = NDArray[np.float64]
@@ -234,8 +233,7 @@ def _in_blocks(solve, count: int, n_threads: int | None) -> None:
     threads = thread_count(n_threads)
     size = max(1, min(BLOCK, -(-count // threads)))
     blocks = [slice(start, start + size) for start in range(0, count, size)]
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(solve, blocks))
+    in_parallel(solve, blocks, threads)
 
 
 def _read(rows: Floats, wanted: Floats, masks: NDArray, shape: tuple) -> SubsetSumResult:

@@ -17,7 +17,6 @@ import itertools
 import math
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -56,7 +55,7 @@ from reprise.expressivity.subset_solver import (
     subset_sums,
 )
 from reprise.runtime import device as runtime_device
-from reprise.runtime import generator, thread_count, torch_generator
+from reprise.runtime import generator, in_parallel, torch_generator
 
 __all__ = [
     "Covering",
@@ -226,8 +225,7 @@ def covering(
     rows = values.reshape(-1, n)
     size = max(1, SUMS_AT_A_TIME >> n)
     blocks = [rows[start : start + size] for start in range(0, len(rows), size)]
-    with ThreadPoolExecutor(thread_count(n_threads)) as pool:
-        found = list(pool.map(partial(_cover, low=low, high=high), blocks))
+    found = in_parallel(partial(_cover, low=low, high=high), blocks, n_threads)
     radius, inside = (np.concatenate(column) for column in zip(*found, strict=True))
     shape = values.shape[:-1]
     return Covering(radius.reshape(shape), inside.reshape(shape))

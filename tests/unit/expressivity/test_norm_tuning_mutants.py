@@ -397,7 +397,7 @@ LOSS = "last loss / first loss, density 1 and everything"
 
 
 @pytest.mark.parametrize(
-    ("claim", "mutate", "parts"),
+    ("claim", "change", "parts"),
     [
         ("C7", mask_ignored, [BEYOND]),
         ("C7", zeros_grow_back, [MOVED]),
@@ -409,7 +409,7 @@ LOSS = "last loss / first loss, density 1 and everything"
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_a_broken_training_loses_its_part(judge, monkeypatch, claim, mutate, parts):
-    mutate(monkeypatch)
+def test_a_broken_training_loses_its_part(judge, monkeypatch, claim, change, parts):
+    change(monkeypatch)
     verdicts = {p.name: p.verdict for p in judge(CHAPTER, [claim])[claim].parts}
     assert [verdicts[part] for part in parts] == [Verdict.NOT_REPRODUCED] * len(parts)

@@ -14,7 +14,7 @@ from reprise.expressivity.looped.assembler import (
     disassemble_subleq,
 )
 from reprise.expressivity.looped.compiled import CompiledMachine, Run
-from reprise.expressivity.looped.compiler import columns_for, compile_source
+from reprise.expressivity.looped.compiler import columns_for, compile_source, variables
 from reprise.expressivity.looped.errors import AssemblyError, CompileError, LanguageError
 from reprise.expressivity.looped.fleq import FleqMachine, product_error
 from reprise.expressivity.looped.fleq_assembler import (
@@ -67,4 +67,5 @@ __all__ = [
     "run_subleq",
     "run_subleq_to_end",
     "temperature_threshold",
+    "variables",
 ]

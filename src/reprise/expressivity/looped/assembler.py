@@ -15,12 +15,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reprise.expressivity.looped.errors import AssemblyError
+from reprise.expressivity.looped.errors import Piece
 
 ZERO = "$zero"
 LARGEST = 2**47  # in size, of a word of 48 bits
@@ -60,15 +59,6 @@ class SubleqProgram:
     trap: int | None
 
 
-class _Piece(NamedTuple):
-    text: str
-    line: int
-    column: int
-
-    def refuse(self, message: str) -> NoReturn:
-        raise AssemblyError(message, self.line, self.column)
-
-
 def assemble_subleq(text: str) -> SubleqProgram:
     """Assemble a program.
 
@@ -90,12 +80,12 @@ def assemble_subleq(text: str) -> SubleqProgram:
     memory: list[int] = []
     names: dict[str, int] = {}
     labels: dict[str, int] = {}
-    instructions: list[list[_Piece]] = []
+    instructions: list[list[Piece]] = []
     lines = text.split("\n")
     for number, line in enumerate(lines, start=1):
         code = line.split("#")[0].rstrip()
-        pieces = [_Piece(m.group(), number, m.start() + 1) for m in _PIECES.finditer(code)]
-        after = _Piece("end of line", number, len(code) + 1)
+        pieces = [Piece(m.group(), number, m.start() + 1) for m in _PIECES.finditer(code)]
+        after = Piece("end of line", number, len(code) + 1)
         while len(pieces) > 1 and pieces[1].text == ":":
             label = _new("label", pieces[0], labels)
             labels[label] = len(instructions)
@@ -112,7 +102,7 @@ def assemble_subleq(text: str) -> SubleqProgram:
                 wrong = pieces[3] if len(pieces) > 3 else after
                 wrong.refuse(f"an instruction has 2 or 3 operands, got {len(pieces)}")
             instructions.append(pieces)
-    last = _Piece("", len(lines), len(lines[-1]) + 1)
+    last = Piece("", len(lines), len(lines[-1]) + 1)
     if not instructions:
         last.refuse("the program has no instruction")
     if "end" not in labels:
@@ -177,7 +167,7 @@ def disassemble_subleq(program: SubleqProgram) -> str:
     return "\n".join(text)
 
 
-def _new(kind: str, piece: _Piece, declared: dict[str, int]) -> str:
+def _new(kind: str, piece: Piece, declared: dict[str, int]) -> str:
     if not _NAME.fullmatch(piece.text):
         piece.refuse(f"bad name '{piece.text}' of a {kind}")
     if piece.text in declared:
@@ -185,7 +175,7 @@ def _new(kind: str, piece: _Piece, declared: dict[str, int]) -> str:
     return piece.text
 
 
-def _number(piece: _Piece) -> int:
+def _number(piece: Piece) -> int:
     # Python refuses to read thousands of digits
     if not _INTEGER.fullmatch(piece.text) or len(piece.text) > 100:
         piece.refuse(f"bad number '{piece.text}'")
@@ -195,13 +185,13 @@ def _number(piece: _Piece) -> int:
     return value
 
 
-def _word(piece: _Piece, names: dict[str, int]) -> int:
+def _word(piece: Piece, names: dict[str, int]) -> int:
     if piece.text not in names:
         piece.refuse(f"unknown word '{piece.text}'")
     return names[piece.text]
 
 
-def _target(piece: _Piece, labels: dict[str, int], instructions: int) -> int:
+def _target(piece: Piece, labels: dict[str, int], instructions: int) -> int:
     if _INTEGER.fullmatch(piece.text):
         target = _number(piece)
         if not 0 <= target < instructions:

@@ -21,7 +21,7 @@ from reprise.expressivity.looped.compiled import CompiledMachine
 from reprise.expressivity.looped.experiments import Case, TaskRun, run_task
 from reprise.expressivity.looped.fleq import FleqMachine
 from reprise.expressivity.looped.gadgets import address_bits
-from reprise.expressivity.looped.subleq import SubleqMachine
+from reprise.expressivity.looped.subleq import FIRST_WORD, SubleqMachine
 from reprise.plotting import COLORS, INK
 from reprise.runtime import check_integer, generator
 
@@ -303,8 +303,8 @@ def draw_card(ax: Axes, machine: SubleqMachine, X: Tensor, words: int, code: int
             middles.append((rows.start + rows.stop - 1) / 2)
             names.append(name)
     ax.set_yticks(middles, names, fontsize=8)
-    bounds = [0, 1, 2, 2 + words, 2 + words + code]
-    for bound in bounds[1:]:
+    first, end = FIRST_WORD + words, FIRST_WORD + words + code
+    for bound in (1, FIRST_WORD, first, end):
         ax.axvline(bound - 0.5, color=INK, alpha=0.6, lw=0.8)
-    ax.set_xticks([0, 2 + words / 2 - 0.5, 2 + words + code / 2 - 0.5])
+    ax.set_xticks([0, (FIRST_WORD + first - 1) / 2, (first + end - 1) / 2])
     ax.set_xticklabels(["scratch", "memory", "program"])

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reprise.expressivity.looped.assembler import ZERO, SubleqProgram
 from reprise.expressivity.looped.language import (
@@ -81,6 +82,25 @@ def columns_for(program: SubleqProgram) -> int:
         At least 16 and at least words + instructions + 2.
     """
     return max(16, 1 << (len(program.memory) + len(program.program) + 1).bit_length())
+
+
+def variables(program: SubleqProgram, memory: NDArray[np.int64]) -> dict[str, int | list[int]]:
+    """The variables of a compiled program in a memory, arrays as lists, as `run_source` gives them.
+
+    Parameters
+    ----------
+    program : SubleqProgram
+        From `compile_source`.
+    memory : ndarray, shape (m,), int64
+    """
+    found: dict[str, int | list[int]] = {}
+    for name, at in program.names.items():
+        array, bracket, _ = name.partition("[")
+        if bracket:
+            found.setdefault(array, []).append(int(memory[at]))
+        elif not name.startswith("$"):
+            found[name] = int(memory[at])
+    return found
 
 
 @dataclass(frozen=True)

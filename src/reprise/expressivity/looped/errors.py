@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple, NoReturn
+
 
 class _Located:
     """Gives an error its place."""
@@ -14,6 +16,18 @@ class _Located:
 
 class AssemblyError(_Located, ValueError):
     """A line of assembly that no instruction can be made of."""
+
+
+class Piece(NamedTuple):
+    """A word or sign of assembly and where it stands, line and column from 1."""
+
+    text: str
+    line: int
+    column: int
+
+    def refuse(self, message: str) -> NoReturn:
+        """Raise an `AssemblyError` at this place."""
+        raise AssemblyError(message, self.line, self.column)
 
 
 class CompileError(_Located, ValueError):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from reprise.expressivity.looped.assembler import SubleqProgram
 from reprise.expressivity.looped.compiled import CompiledMachine
-from reprise.expressivity.looped.compiler import columns_for, compile_source
+from reprise.expressivity.looped.compiler import columns_for, compile_source, variables
 from reprise.expressivity.looped.fleq import OPS, FleqMachine
 from reprise.expressivity.looped.fleq_interpreter import run_fleq
 from reprise.expressivity.looped.fleq_programs import FleqTask
@@ -225,13 +225,6 @@ def run_language(
     truth = run_subleq_to_end(program.memory, program.program, bits, limit=limit)
     ran = CompiledMachine(machine).run(start, limit)
     end = machine.init(truth.memory, program.program, program.end)
-    variables = run_source(text, bits)
-    left = {
-        name: [int(truth.memory[program.names[f"{name}[{i}]"]]) for i in range(len(value))]
-        if isinstance(value, list)
-        else int(truth.memory[program.names[name]])
-        for name, value in variables.items()
-    }
     first = run_subleq(program.memory, program.program, bits, steps=dense_steps)
     dense = machine.transformer.loop(start[0], len(first.pc) - 1)
     return LanguageRun(
@@ -239,7 +232,7 @@ def run_language(
         machine.columns,
         int(ran.steps[0]),
         torch.equal(ran.states[0], end),
-        left == variables,
+        variables(program, truth.memory) == run_source(text, bits),
         torch.equal(dense, machine.init(first.memory[-1], program.program, first.pc[-1])),
     )
 

@@ -108,20 +108,12 @@ class FleqMachine:
         self.block_bits = address_bits("blocks", blocks)
         if blocks < 4:
             raise ValueError(f"blocks must be at least 4, got {blocks}")
-        self.options = {
-            "product_scale": product_scale,
-            "sink": sink,
-            "pointwise_scale": pointwise_scale,
-            "gate": gate,
-            "dead_zone": dead_zone,
-            "knots": knots,
-        }
+        self.gate, self.dead_zone, self.knots = gate, dead_zone, knots
+        self.product_scale, self.sink, self.pointwise_scale = product_scale, sink, pointwise_scale
         for name, value in self.options.items():
             check_positive(name, value)
         check_integer("knots", knots, 2)
         self.dim, self.blocks, self.columns = int(dim), int(blocks), int(dim * blocks)
-        self.gate, self.dead_zone, self.knots = gate, dead_zone, knots
-        self.product_scale, self.sink, self.pointwise_scale = product_scale, sink, pointwise_scale
         self.address_bits = self.index_bits + self.block_bits
         block, length = self.block_bits, self.address_bits
         self.instruction_rows = 4 * block + length + len(OPS)
@@ -143,6 +135,12 @@ class FleqMachine:
                 self._branch(),
             ]
         )
+
+    @property
+    def options(self) -> dict[str, float]:
+        """The constants of the construction, by the names of the parameters."""
+        names = ("product_scale", "sink", "pointwise_scale", "gate", "dead_zone", "knots")
+        return {name: getattr(self, name) for name in names}
 
     def init(self, words: ArrayLike, program: ArrayLike, pc: int = 0) -> Tensor:
         """The sequence that holds words, a program and a program counter.

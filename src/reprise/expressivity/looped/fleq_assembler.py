@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reprise.expressivity.looped.errors import AssemblyError
+from reprise.expressivity.looped.errors import Piece
 from reprise.expressivity.looped.fleq import OPS
 from reprise.runtime import check_integer
 
@@ -47,16 +47,6 @@ class FleqProgram:
     instructions: NDArray[np.int64]
     names: tuple[str, ...]
     labels: dict[str, int]
-
-
-@dataclass(frozen=True)
-class _Token:
-    text: str
-    line: int
-    column: int
-
-    def error(self, message: str) -> AssemblyError:
-        return AssemblyError(message, self.line, self.column)
 
 
 def assemble_fleq(text: str, dim: int, words: Mapping[str, ArrayLike]) -> FleqProgram:
@@ -94,14 +84,14 @@ def assemble_fleq(text: str, dim: int, words: Mapping[str, ArrayLike]) -> FleqPr
     for line in lines:
         for label in line.labels:
             if label.text in labels or label.text == END:
-                raise label.error(f"label {label.text!r} is defined twice")
+                label.refuse(f"label {label.text!r} is defined twice")
             labels[label.text] = count
         count += line.fields is not None
     labels[END] = count
     instructions = []
     for line in lines:
         if line.target is not None and line.target.text not in labels:
-            raise line.target.error(f"unknown label {line.target.text!r}")
+            line.target.refuse(f"unknown label {line.target.text!r}")
         if line.fields is not None:
             target = 0 if line.target is None else labels[line.target.text]
             instructions.append((*line.fields, target))
@@ -140,12 +130,12 @@ def disassemble_fleq(program: FleqProgram) -> str:
 class _Line:
     """One line's labels, its instruction without the target, and the token of the target."""
 
-    def __init__(self, tokens: list[_Token], names: tuple[str, ...]) -> None:
+    def __init__(self, tokens: list[Piece], names: tuple[str, ...]) -> None:
         self.tokens = tokens  # the last one is empty: the end of the line
         self.names = names
-        self.labels: list[_Token] = []
+        self.labels: list[Piece] = []
         self.fields: tuple[int, ...] | None = None
-        self.target: _Token | None = None
+        self.target: Piece | None = None
         while len(tokens) > 2 and tokens[1].text == ":":
             self.labels.append(self._name("a label"))
             self._expect(":")
@@ -158,14 +148,14 @@ class _Line:
     def _operation(self) -> tuple[int, ...]:
         op = self._take()
         if op.text not in OPS:
-            raise op.error(f"unknown opcode {op.text!r}, expected one of {', '.join(OPS)}")
+            op.refuse(f"unknown opcode {op.text!r}, expected one of {', '.join(OPS)}")
         a = self._word()
         b = a if op.text in UNARY else self._word()
         self._expect("->")
         place = self.tokens[0]
         c = self._word()
         if place.text in CONSTANTS:
-            raise place.error(f"{place.text!r} is a constant")
+            place.refuse(f"{place.text!r} is a constant")
         flag = self.names.index("one")
         if self._peek() == ";":
             self._take()
@@ -176,46 +166,46 @@ class _Line:
             self.target = self._jump()
         return OPS.index(op.text), a, b, c, flag
 
-    def _jump(self) -> _Token:
+    def _jump(self) -> Piece:
         self._expect("goto")
         return self._name("a label")
 
     def _peek(self) -> str:
         return self.tokens[0].text
 
-    def _take(self) -> _Token:
+    def _take(self) -> Piece:
         return self.tokens.pop(0)
 
     def _expect(self, text: str) -> None:
         if self._peek() != text:
             token = self.tokens[0]
-            raise token.error(f"expected {_shown(text)}, got {_shown(token.text)}")
+            token.refuse(f"expected {_shown(text)}, got {_shown(token.text)}")
         if text:
             self._take()
 
-    def _name(self, what: str) -> _Token:
+    def _name(self, what: str) -> Piece:
         token = self.tokens[0]
         if not NAME.fullmatch(token.text):
-            raise token.error(f"expected {what}, got {_shown(token.text)}")
+            token.refuse(f"expected {what}, got {_shown(token.text)}")
         return self._take()
 
     def _word(self) -> int:
         token = self._name("a word")
         if token.text not in self.names:
-            raise token.error(f"unknown word {token.text!r}")
+            token.refuse(f"unknown word {token.text!r}")
         return self.names.index(token.text)
 
 
-def _tokens(text: str) -> list[list[_Token]]:
+def _tokens(text: str) -> list[list[Piece]]:
     lines = []
     for number, line in enumerate(text.splitlines(), start=1):
         found = [
-            _Token(match["token"], number, match.start("token") + 1)
+            Piece(match["token"], number, match.start("token") + 1)
             for match in TOKEN.finditer(line)
             if match["token"]
         ]
         end = found[-1].column + len(found[-1].text) if found else 1
-        lines.append([*found, _Token("", number, end)])
+        lines.append([*found, Piece("", number, end)])
     return lines
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reprise.expressivity.looped.compiler import compile_source
+from reprise.expressivity.looped.compiler import compile_source, variables
 from reprise.expressivity.looped.errors import CompileError
 from reprise.expressivity.looped.interpreter import LostProgramError, run_subleq_to_end
 from reprise.expressivity.looped.language import (
@@ -97,13 +97,10 @@ def difference(text: str, bits: int) -> str:
         return f"stopped at instruction {run.pc}, not at {stop}"
     if wanted is None:
         return ""
+    got = variables(program, run.memory)
     for name, value in wanted.items():
-        elements = (
-            [f"{name}[{k}]" for k in range(len(value))] if isinstance(value, list) else [name]
-        )
-        got = run.memory[[program.names[element] for element in elements]].tolist()
-        if got != (value if isinstance(value, list) else [value]):
-            return f"{name} is {got}, not {value}"
+        if got[name] != value:
+            return f"{name} is {got[name]}, not {value}"
     bad = [name for name in ("$zero", "$z") if run.memory[program.names[name]]]
     return f"{bad[0]} is not 0" if bad else ""
 

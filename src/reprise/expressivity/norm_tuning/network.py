@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -23,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from reprise.expressivity.norm_tuning.system import Method, ScaleSolution, solve_scales
-from reprise.runtime import is_integer, thread_count
+from reprise.runtime import in_parallel, is_integer
 
 if TYPE_CHECKING:
     import torch
@@ -179,10 +178,7 @@ class NormTunedNetwork:
             return h
 
         starts = range(0, max(1, len(X)), ROWS)  # whatever the threads, the same pieces
-        if len(starts) == 1:
-            return run(0)
-        with ThreadPoolExecutor(thread_count()) as pool:
-            return np.concatenate(list(pool.map(run, starts)))
+        return np.concatenate(in_parallel(run, starts))
 
     @property
     def n_tuned(self) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -23,7 +22,7 @@ from reprise.expressivity.norm_tuning.system import (
     khatri_rao,
     solve_scales,
 )
-from reprise.runtime import thread_count
+from reprise.runtime import in_parallel
 
 S, T = TypeVar("S"), TypeVar("T")
 
@@ -61,8 +60,8 @@ def side_by_side(function: Callable[[S], T], items: Iterable[S]) -> list[T]:
     -------
     list
     """
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(thread_count()) as pool:
-        return list(pool.map(function, items))
+    with threadpool_limits(1, user_api="blas"):
+        return in_parallel(function, items)
 
 
 def gaussian_target(m: int, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
