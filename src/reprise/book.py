@@ -21,7 +21,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ import yaml
 
 from reprise import data
 from reprise.ledger import LedgerError, read_ledgers, tally
-from reprise.notebook import assigned_names
+from reprise.parameters import Knobs, knobs
 from reprise.runtime import atomic_write, check_profile, thread_count
 
 PACKAGE = Path(__file__).resolve().parent
@@ -81,13 +80,10 @@ class Chapter:
         """Where the executed notebook of a profile lies."""
         return self.root / "_build" / "runs" / profile / f"{self.id}.ipynb"
 
-    @cached_property
-    def defaults(self) -> dict[str, str]:
-        """Names and source text of the parameters, from the cell tagged ``parameters``."""
-        for cell in self.notebook().cells:
-            if "parameters" in cell.metadata.get("tags", []):
-                return assigned_names(cell.source)
-        raise BookError(f"{self.source} must have a cell tagged 'parameters', found none")
+    @property
+    def knobs(self) -> Knobs:
+        """The chapter's parameters, as its package declares them."""
+        return knobs(self.id)
 
     def notebook(self) -> nbformat.NotebookNode:
         """The source as a notebook without outputs; cell ids are stable."""
@@ -104,17 +100,13 @@ class Chapter:
 
         Raises
         ------
-        BookError
-            If a parameter is not one of the chapter's.
+        reprise.parameters.ParameterError
+            If a parameter is not one of the chapter's, or has a value that it must not have.
         """
         file = self.root / "book" / "profiles" / check_profile(profile) / f"{self.slug}.yaml"
         values = {**_read_profile(file), **(changes or {})}
-        for name in values:
-            if name not in self.defaults:
-                raise BookError(
-                    f"parameter {name!r} is not one of {self.id}: {', '.join(self.defaults)}"
-                )
-        return values
+        checked = self.knobs.check(values)
+        return {name: checked[name] for name in values}
 
     def modules(self) -> list[Path]:
         """Source files of the package that the chapter's code imports, directly or not."""
@@ -482,8 +474,8 @@ def describe_run(chapter: Chapter, notebook: nbformat.NotebookNode) -> list[dict
         return []
     records = read_ledgers(notebook)
     injected = notebook.metadata.get("papermill", {}).get("parameters", {})
-    standard = {**_literals(chapter.defaults), **chapter.parameters(records[0]["profile"])}
-    actual = {**_literals(chapter.defaults), **injected, "profile": standard.get("profile")}
+    standard = chapter.knobs.check(chapter.parameters(records[0]["profile"]))
+    actual = {**chapter.knobs.defaults, **injected, "profile": standard["profile"]}
     changed = [f"{n}={actual[n]}" for n in actual if actual[n] != standard.get(n)]
     if changed:
         for record in records:
@@ -608,17 +600,6 @@ def _without_magics(cell: str) -> str:
             continue
         return source
     return ""
-
-
-def _literals(sources: Mapping[str, str]) -> dict[str, Any]:
-    """Values of source texts that are literals; other texts as they are."""
-    values: dict[str, Any] = {}
-    for name, text in sources.items():
-        try:
-            values[name] = ast.literal_eval(text)
-        except ValueError:
-            values[name] = text
-    return values
 
 
 def _read_profile(file: Path) -> dict[str, Any]:

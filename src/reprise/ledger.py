@@ -1,8 +1,10 @@
 """Claims, rules and verdicts.
 
-A chapter tells its `Ledger` what a paper claims, what this run measured and which rule decides. The
-verdict is computed, never typed. A claim may have several parts (an exponent *and* a level); it
-holds only if every part does. A number that is missing or not a number is an error, not a pass.
+A chapter declares what its paper claims, beside the theorems (`Ledger.claim`), and later, where it
+is argued, holds what this run measured against a rule (`Claim.check`). The verdict is computed,
+never typed. A claim may have several parts (an exponent *and* a level); it holds only if every part
+does, and one that nothing was checked of is not reproduced. A number that is missing or not a
+number is an error, not a pass.
 
 The ledger shows as a table in the page and as coarsely rounded text to the tests, and travels in
 the notebook's output metadata, from which `read_ledgers` collects it.
@@ -33,6 +35,7 @@ class Verdict(StrEnum):
 
     REPRODUCED = "reproduced"
     NOT_AT_THIS_SCALE = "not reproduced at this scale"
+    NOT_ON_THIS_DATA = "not reproduced on this data"
     NOT_REPRODUCED = "not reproduced"
 
     def __repr__(self) -> str:
@@ -99,7 +102,16 @@ class Part:
 
 @dataclass
 class Claim:
-    """A claim of a paper with everything a run measured for it."""
+    """A claim of a paper with everything a run measured for it; made by `Ledger.claim`.
+
+    Attributes
+    ----------
+    data : str or None
+        The data set that the claim is about, where it is about one.
+    used : str or None
+        The data set that this run judged it on, see `judged_on`.
+    parts : list of Part
+    """
 
     chapter: str
     id: str
@@ -107,98 +119,50 @@ class Claim:
     source: str
     paper: str
     profile: str
+    data: str | None = None
+    used: str | None = None
     parts: list[Part] = field(default_factory=list)
 
     @property
     def verdict(self) -> Verdict:
         """The weakest verdict of the parts."""
         verdicts = {part.verdict for part in self.parts}
-        for verdict in (Verdict.NOT_REPRODUCED, Verdict.NOT_AT_THIS_SCALE):
+        for verdict in reversed(Verdict):
             if verdict in verdicts or not verdicts:
                 return verdict
         return Verdict.REPRODUCED
 
-    def record(self) -> dict[str, Any]:
-        """The claim as plain data: one record of ``reprise scoreboard --json``."""
-        return {
-            "chapter": self.chapter,
-            "id": self.id,
-            "statement": self.statement,
-            "source": self.source,
-            "paper": self.paper,
-            "measured": "; ".join(_shown(part) for part in self.parts),
-            "rule": "; ".join(f"{p.name}: {p.rule}" if p.name else p.rule for p in self.parts),
-            "verdict": str(self.verdict),
-            "profile": self.profile,
-            "parts": [asdict(part) for part in self.parts],
-        }
+    def judged_on(self, name: str) -> None:
+        """Say which data set this run judges the claim on, before its first check.
 
-    def __repr__(self) -> str:
-        lines = [f"{self.id}: {self.verdict}"]
-        return "\n".join(
-            lines + [f"    {_mark(part.verdict)} {part.text()}" for part in self.parts]
-        )
-
-    def _repr_html_(self) -> str:
-        rows = "".join(_part_row(part) for part in self.parts)
-        return (
-            f'<div class="reprise-claim"><p>{verdict_badge(self.verdict)} '
-            f"<b>{html.escape(self.id)}</b> "
-            f"{html.escape(self.statement)}</p>"
-            f'<div class="reprise-scroll"><table><thead><tr><th>quantity</th><th>measured</th>'
-            f"<th>rule</th><th>verdict</th></tr></thead><tbody>{rows}</tbody></table></div></div>"
-        )
-
-
-class Ledger:
-    """The claims of one chapter and their verdicts in this run.
-
-    Parameters
-    ----------
-    chapter : str
-        ``"part/slug"``.
-    profile : str
-        The size of this run: "smoke", "book" or "paper".
-
-    Raises
-    ------
-    ValueError
-        For an unknown profile or an empty chapter name.
-    """
-
-    def __init__(self, chapter: str, *, profile: str = "book") -> None:
-        if not chapter:
-            raise ValueError(f"chapter must be 'part/slug', got {chapter!r}")
-        self.chapter = chapter
-        self.profile = check_profile(profile)
-        self.claims: dict[str, Claim] = {}
+        Raises
+        ------
+        LedgerError
+            If the claim is about no data set.
+        """
+        if self.data is None:
+            raise LedgerError(f"{self.id}: data must be given with the claim, got none")
+        self.used = name
 
     def check(
         self,
-        id: str,
-        statement: str | None = None,
-        *,
-        source: str | None = None,
-        paper: str = "",
-        part: str = "",
+        part: str,
         measured: Any,
+        *,
         at_most: Any = None,
         at_least: Any = None,
         within: Any = None,
         equals: Any = None,
+        smoke: Any = None,
+        paper: Any = None,
         interval: tuple[float, float] | None = None,
         expected_from: str | None = None,
         varies: bool = False,
     ) -> Verdict:
-        """Judge one part of a claim and record it.
+        """Judge one part of the claim and record it.
 
         Parameters
         ----------
-        id : str
-            The claim's id in the brief, for example ``"C1"``.
-        statement, source, paper : str
-            What the paper says, where, and its own number. Statement and source are required with
-            the first part of a claim and refused with later ones.
         part : str
             What is measured here. A part that is checked again (a cell run twice) is replaced.
         measured : float, int, str, bool or array_like
@@ -207,8 +171,9 @@ class Ledger:
         within : tuple of two floats
             Bounds, both included.
         equals : object
-            Exactly one rule must be given. A rule may also be a mapping from profile to rule; a
-            profile that is not listed takes the rule of "book".
+            Exactly one rule must be given.
+        smoke, paper : float, tuple or object, optional
+            The same rule's bounds at that profile, where they differ from those of "book".
         interval : tuple of two floats, optional
             95% interval of ``measured``. With ``within``, an interval wider than the rule decides
             nothing: the part is then not reproduced, and says why. A part that holds while its
@@ -228,38 +193,158 @@ class Ledger:
         Raises
         ------
         LedgerError
-            If there is no rule or more than one, a bound or a measured value is NaN, or the sample
-            is empty.
+            If there is no rule or more than one, a bound or a measured value is NaN, the sample is
+            empty, or the claim is about a data set and `judged_on` was not called.
         """
-        claim = self._claim(id, statement, source, paper)
-        position = next((i for i, p in enumerate(claim.parts) if p.name == part), len(claim.parts))
+        names = [known.name for known in self.parts]
+        position = names.index(part) if part in names else len(names)
         # until judged, and for good if the judging fails: no pass from before, no pass by absence
         unjudged = Part(part, "no value", 1, "unknown", str(Verdict.NOT_REPRODUCED))
-        claim.parts[position : position + 1] = [replace(unjudged, remark="could not be judged")]
+        self.parts[position : position + 1] = [replace(unjudged, remark="could not be judged")]
+        if self.data is not None and self.used is None:
+            raise LedgerError(f"{self.id}: judged_on must name the data before the first check")
         rules = {"at_most": at_most, "at_least": at_least, "within": within, "equals": equals}
-        rule = _rule(id, {k: _at_profile(id, v, self.profile) for k, v in rules.items()})
-        sample = _sample(id, measured)
-        holds, remark = rule.holds(id, sample), ""
-        bounds = None if interval is None else _bounds(id, "interval", interval)
+        _rule(self.id, rules)  # the rule of the book profile must make sense at every other
+        own = {"smoke": smoke, "paper": paper}.get(self.profile)
+        if own is not None:
+            rules = {name: None if rule is None else own for name, rule in rules.items()}
+        rule = _rule(self.id, rules)
+        sample = _sample(self.id, measured)
+        holds, remark = rule.holds(self.id, sample), ""
+        bounds = None if interval is None else _bounds(self.id, "interval", interval)
         if bounds and rule.kind == "within" and not bounds[1] - bounds[0] <= rule.high - rule.low:
             holds, remark = False, "undecided: the interval is wider than the rule"
         elif bounds and holds and not (rule.low <= bounds[0] and bounds[1] <= rule.high):
             remark = "close: the interval reaches past the rule"
-        smaller = False
-        if expected_from is not None:
-            if expected_from not in PROFILES:
-                raise LedgerError(f"{id}: expected_from must be a profile, got {expected_from!r}")
-            smaller = PROFILES.index(self.profile) < PROFILES.index(expected_from)
-        failed = Verdict.NOT_AT_THIS_SCALE if smaller else Verdict.NOT_REPRODUCED
-        verdict = Verdict.REPRODUCED if holds else failed
+        verdict = Verdict.REPRODUCED if holds else self._failure(expected_from)
         stored = None if bounds is None else [_plain(v) for v in bounds]
-        claim.parts[position] = Part(
+        self.parts[position] = Part(
             part, _summary(sample), len(sample), rule.text, str(verdict), stored, remark, varies
         )
         return verdict
 
+    def _failure(self, expected_from: str | None) -> Verdict:
+        """What a part that does not hold says of the claim in this run."""
+        if expected_from is not None and expected_from not in PROFILES:
+            raise LedgerError(f"{self.id}: expected_from must be a profile, got {expected_from!r}")
+        if self.used != self.data:
+            return Verdict.NOT_ON_THIS_DATA
+        if expected_from and PROFILES.index(self.profile) < PROFILES.index(expected_from):
+            return Verdict.NOT_AT_THIS_SCALE
+        return Verdict.NOT_REPRODUCED
+
+    def data_remark(self) -> str:
+        """What to know about the data: which were used, and how to get the right ones."""
+        if self.data is None or self.used is None:
+            return ""
+        if self.used == self.data:
+            return f"judged on {self.used}"
+        return (
+            f"judged on {self.used}; the claim is about {self.data}, which "
+            f"reprise.data.load({self.data!r}) downloads, or reads from a folder that REPRISE_DATA "
+            "names"
+        )
+
+    def record(self) -> dict[str, Any]:
+        """The claim as plain data: one record of ``reprise scoreboard --json``."""
+        return {
+            "chapter": self.chapter,
+            "id": self.id,
+            "statement": self.statement,
+            "source": self.source,
+            "paper": self.paper,
+            "measured": "; ".join(_shown(part) for part in self.parts),
+            "rule": "; ".join(f"{p.name}: {p.rule}" if p.name else p.rule for p in self.parts),
+            "verdict": str(self.verdict),
+            "profile": self.profile,
+            "data": self.data_remark(),
+            "parts": [asdict(part) for part in self.parts],
+        }
+
+    def __repr__(self) -> str:
+        lines = [f"{self.id}: {self.verdict}"]
+        lines += [f"    {_mark(part.verdict)} {part.text()}" for part in self.parts]
+        return "\n".join(lines + [f"    {line}" for line in filter(None, [self.data_remark()])])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(_part_row(part) for part in self.parts)
+        remark = f"<p>{html.escape(self.data_remark())}.</p>" if self.data_remark() else ""
+        return (
+            f'<div class="reprise-claim"><p>{verdict_badge(self.verdict)} '
+            f"<b>{html.escape(self.id)}</b> "
+            f"{html.escape(self.statement)}</p>"
+            f'<div class="reprise-scroll"><table><thead><tr><th>quantity</th><th>measured</th>'
+            f"<th>rule</th><th>verdict</th></tr></thead><tbody>{rows}</tbody></table></div>"
+            f"{remark}</div>"
+        )
+
+
+class Ledger:
+    """The claims of one chapter and their verdicts in this run.
+
+    Parameters
+    ----------
+    chapter : str
+        ``"part/slug"``.
+    profile : str
+        The size of this run: "smoke", "book" or "paper".
+    parameters : mapping, optional
+        The run's parameters, for who shows them.
+
+    Raises
+    ------
+    ValueError
+        For an unknown profile or an empty chapter name.
+    """
+
+    def __init__(
+        self, chapter: str, *, profile: str = "book", parameters: Mapping[str, Any] | None = None
+    ) -> None:
+        if not chapter:
+            raise ValueError(f"chapter must be 'part/slug', got {chapter!r}")
+        self.chapter = chapter
+        self.profile = check_profile(profile)
+        self.parameters = dict(parameters or {})
+        self.claims: dict[str, Claim] = {}
+
+    def claim(
+        self, id: str, statement: str, *, source: str, paper: str = "", data: str | None = None
+    ) -> Claim:
+        """Declare a claim, once, before its evidence; declared again, it starts anew.
+
+        Parameters
+        ----------
+        id : str
+            The claim's id in the brief, for example ``"C1"``.
+        statement, source, paper : str
+            What the paper says, where, and its own number.
+        data : str, optional
+            The data set that the claim is about. A run that judges it on another one (see
+            `Claim.judged_on`) can reproduce it, but not refute it.
+
+        Returns
+        -------
+        Claim
+
+        Raises
+        ------
+        LedgerError
+            If id, statement or source is empty.
+        """
+        for name, text in (("id", id), ("statement", statement), ("source", source)):
+            if not isinstance(text, str) or not text:
+                raise LedgerError(f"{id}: {name} must be a text, got {text!r}")
+        claim = Claim(self.chapter, id, statement, source, str(paper), self.profile, data)
+        self.claims[id] = claim
+        return claim
+
     def __getitem__(self, id: str) -> Claim:
         return self.claims[id]
+
+    @property
+    def statements(self) -> Statements:
+        """What is claimed, before any evidence: a table for the page."""
+        return Statements(tuple(self._in_order()))
 
     def records(self) -> list[dict[str, Any]]:
         """All claims as plain data, C2 before C10."""
@@ -271,22 +356,6 @@ class Ledger:
 
         return sorted(self.claims.values(), key=natural)
 
-    def _claim(self, id: str, statement: str | None, source: str | None, paper: str) -> Claim:
-        """Open a claim at its first part, find it at later ones."""
-        if id not in self.claims:
-            if not statement or not source:
-                raise LedgerError(
-                    f"{id}: statement and source must be given with the first part of a claim, "
-                    f"got {statement!r} and {source!r}"
-                )
-            self.claims[id] = Claim(self.chapter, id, statement, source, str(paper), self.profile)
-        claim = self.claims[id]
-        given = {"statement": statement, "source": source, "paper": str(paper) or None}
-        for name, value in given.items():
-            if value not in (None, getattr(claim, name)):
-                raise LedgerError(f"{id}: {name} must be given once, got another: {value!r}")
-        return claim
-
     def __repr__(self) -> str:
         head = f"{self.chapter}, profile {self.profile}: {tally(self.records())}"
         return "\n".join([head, *(repr(claim) for claim in self._in_order())])
@@ -294,6 +363,28 @@ class Ledger:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
         bundle = {"text/plain": repr(self), "text/html": ledger_html(self.records())}
         return bundle, {METADATA_KEY: self.records()}
+
+
+@dataclass(frozen=True)
+class Statements:
+    """The claims of a chapter as the paper states them."""
+
+    claims: tuple[Claim, ...]
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{c.id}: {c.statement} ({c.source})" for c in self.claims)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th scope='row'>{html.escape(c.id)}</th><td>{html.escape(c.statement)}</td>"
+            f"<td>{html.escape(c.source)}</td><td>{html.escape(c.paper) or '&ndash;'}</td></tr>"
+            for c in self.claims
+        )
+        return (
+            '<div class="reprise-scroll"><table class="reprise-statements"><thead><tr><th></th>'
+            "<th>claim</th><th>source</th><th>the paper's own</th></tr></thead>"
+            f"<tbody>{rows}</tbody></table></div>"
+        )
 
 
 def tally(records: Iterable[Mapping[str, Any]]) -> str:
@@ -308,7 +399,8 @@ def ledger_html(records: Iterable[Mapping[str, Any]]) -> str:
     rows = []
     for record in records:
         parts = record["parts"]
-        measured = "".join(f"<li>{html.escape(Part(**p).text())}</li>" for p in parts)
+        lines = [Part(**p).text() for p in parts] + list(filter(None, [record.get("data")]))
+        measured = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
         paper = html.escape(record["paper"]) or "&ndash;"
         rows.append(
             f"<tr><th scope='row'>{html.escape(record['id'])}</th>"
@@ -463,18 +555,6 @@ def _summary(sample: list) -> Any:
 def _plain(value: Any) -> Any:
     """JSON knows no infinities."""
     return str(value) if isinstance(value, float) and math.isinf(value) else value
-
-
-def _at_profile(id: str, rule: Any, profile: str) -> Any:
-    """Pick a profile's rule where rules differ by profile."""
-    if not isinstance(rule, Mapping):
-        return rule
-    unknown = set(rule) - set(PROFILES)
-    if unknown or "book" not in rule or any(value is None for value in rule.values()):
-        raise LedgerError(
-            f"{id}: a rule by profile must name 'book' and only profiles, got {dict(rule)}"
-        )
-    return rule.get(profile, rule["book"])
 
 
 def _as_list(value: Any) -> list:

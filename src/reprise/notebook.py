@@ -1,4 +1,4 @@
-"""What a chapter asks of the page: live numbers, figures that follow the theme, small players.
+"""What a chapter asks of the frame: open it, live numbers, tables, figures that follow the theme.
 
 Figures are inline SVG whose text and axes take the page's own ink (``currentColor``), so one
 drawing serves the light and the dark theme and stays sharp on a phone. Each has a caption and a
@@ -13,7 +13,7 @@ import html
 import io
 import logging
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ import numpy as np
 
 from reprise import plotting
 from reprise.ledger import VARIES, Ledger
-from reprise.runtime import check_profile
+from reprise.parameters import knobs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
@@ -29,15 +29,16 @@ if TYPE_CHECKING:
 INJECTED = "# Parameters"  # the first line of the cell that papermill adds
 
 
-def open_chapter(chapter: str, *, profile: str) -> Ledger:
-    """Begin a chapter: refuse unknown parameters, set figures' style and logging, open the ledger.
+def open_chapter(chapter: str, names: dict[str, Any]) -> Ledger:
+    """Begin a chapter: check its parameters, set figures' style and logging, open the ledger.
 
     Parameters
     ----------
     chapter : str
         ``"part/slug"``.
-    profile : str
-        "smoke", "book" or "paper".
+    names : dict
+        The notebook's ``globals()``. Its parameters are replaced by their checked values: a text
+        that spells a number becomes the number.
 
     Returns
     -------
@@ -45,47 +46,47 @@ def open_chapter(chapter: str, *, profile: str) -> Ledger:
 
     Raises
     ------
-    ValueError
-        If papermill injected a parameter that the chapter does not have, or for an unknown profile.
+    reprise.parameters.ParameterError
+        If papermill injected a parameter that the chapter does not have, or a value is not allowed.
     """
-    open_page(profile=profile)
-    return Ledger(chapter, profile=profile)
+    values = open_page(chapter, names)
+    return Ledger(chapter, profile=values["profile"], parameters=values)
 
 
-def open_page(*, profile: str) -> None:
+def open_page(chapter: str, names: dict[str, Any]) -> dict[str, Any]:
     """What `open_chapter` does, for a page without claims of its own.
+
+    Returns
+    -------
+    dict
+        The checked values of all parameters.
 
     Raises
     ------
-    ValueError
+    reprise.parameters.ParameterError
         As for `open_chapter`.
     """
-    check_profile(profile)
-    refuse_unknown_parameters(_executed_cells())
+    declared = knobs(chapter)
+    for cell in _executed_cells():
+        if cell.lstrip().split("\n", 1)[0].strip() == INJECTED:
+            # papermill itself only warns, and a misspelt parameter would be a silent default
+            declared.refuse_unknown(assigned_names(cell))
+    values = declared.check({name: names[name] for name in declared.knobs if name in names})
+    names.update(values)
     # downloads announce themselves on standard error
     logging.basicConfig(format="%(message)s")
     logging.getLogger("reprise").setLevel(logging.INFO)
     plotting.use_style()
+    return values
 
 
-def refuse_unknown_parameters(cells: Sequence[str]) -> None:
-    """Raise if papermill's injected cell sets a name that the cell before it does not.
-
-    papermill itself only warns, and a misspelt parameter would then be a silent default.
-
-    Raises
-    ------
-    ValueError
-        Naming the parameter and what is allowed.
-    """
-    for position, source in enumerate(cells):
-        if source.lstrip().split("\n", 1)[0].strip() != INJECTED:
-            continue
-        known = assigned_names(cells[position - 1]) if position else {}
-        for name in sorted(assigned_names(source).keys() - known.keys()):
-            raise ValueError(
-                f"parameter {name!r} is not one of this chapter: {', '.join(sorted(known))}"
-            )
+def knob_table(ledger: Ledger) -> Table:
+    """The knobs of a chapter: their values in this run, meaning and range."""
+    rows = [
+        (knob.name, _shortened(ledger.parameters[knob.name]), knob.comment())
+        for knob in knobs(ledger.chapter).knobs.values()
+    ]
+    return table(["knob", "in this run", "meaning and range"], rows)
 
 
 def live(name: str, value: Any, digits: int = 3, *, varies: bool = False) -> None:
@@ -99,7 +100,7 @@ def live(name: str, value: Any, digits: int = 3, *, varies: bool = False) -> Non
         Floats are rounded to ``digits`` significant digits.
     digits : int
     varies : bool
-        As for `reprise.ledger.Ledger.check`.
+        As for `reprise.ledger.Claim.check`.
     """
     from myst_nb import glue
 
@@ -157,133 +158,11 @@ def picture(figure: MatplotlibFigure, *, caption: str, alt: str, hero: bool = Fa
     -------
     Picture
     """
-    drawing = _labelled(svg(figure, salt=caption), alt)
+    drawing = labelled(svg(figure, salt=caption), alt)
     mark = ' data-hero="true"' if hero else ""
     return Picture(
         f'<figure class="reprise-figure"{mark}>{drawing}'
         f"<figcaption>{html.escape(caption)}</figcaption></figure>",
-        caption,
-    )
-
-
-def player(
-    figure: MatplotlibFigure,
-    update: Callable[[int], None],
-    frames: int,
-    *,
-    caption: str,
-    alt: str,
-    labels: Sequence[str] | None = None,
-    interval_ms: int = 250,
-) -> Picture:
-    """A figure that moves: a slider and a play button over drawn frames, all in the page.
-
-    The form is that of ``matplotlib.animation.FuncAnimation``, whose own player would fetch its
-    icons from another host and shows bitmaps of one theme.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-        Laid out once, with the artists of the first frame; closed afterwards.
-    update : callable
-        ``update(i)`` changes the figure's artists to frame i, 0 <= i < frames.
-    frames : int
-        At least 2.
-    caption, alt : str
-        As for `picture`.
-    labels : sequence of str, optional
-        What the page says beside the slider, one a frame; "frame i" by default.
-    interval_ms : int
-        Milliseconds a frame.
-
-    Returns
-    -------
-    Picture
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than 2 frames, or not one label a frame.
-    """
-    import matplotlib.pyplot as plt
-
-    if frames < 2:
-        raise ValueError(f"frames must be at least 2, got {frames}")
-    labels = [f"frame {i}" for i in range(frames)] if labels is None else list(labels)
-    if len(labels) != frames:
-        raise ValueError(f"labels must be one a frame, {frames}, got {len(labels)}")
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # the first layout holds: axes must not jump between frames
-    shown = []
-    for i in range(frames):
-        update(i)
-        hidden = " hidden" if i < frames - 1 else ""  # a still page shows where it ends
-        label = html.escape(labels[i], quote=True)
-        drawing = _labelled(_as_svg(figure, f"{caption} {i}"), alt)
-        shown.append(f'<div class="frame" data-label="{label}"{hidden}>{drawing}</div>')
-    plt.close(figure)
-    controls = (
-        '<div class="controls"><button type="button" aria-label="play or pause">&#9654;</button>'
-        f'<input type="range" min="0" max="{frames - 1}" value="{frames - 1}" aria-label="frame">'
-        f"<output>{html.escape(labels[-1])}</output></div>"
-    )
-    return Picture(
-        f'<figure class="reprise-figure reprise-player" data-interval="{interval_ms}">'
-        f"{''.join(shown)}{controls}<figcaption>{html.escape(caption)}</figcaption>"
-        f"<script>{_PLAYER_SCRIPT}</script></figure>",
-        caption,
-    )
-
-
-def explorer(
-    sliders: Sequence[tuple[str, str, float, float, float, float]],
-    model: str,
-    *,
-    caption: str,
-    alt: str,
-) -> Picture:
-    """A bar chart that the reader's browser recomputes from sliders, all in the page.
-
-    Parameters
-    ----------
-    sliders : sequence of (name, label, low, high, step, value)
-        Labels may hold HTML.
-    model : str
-        Body of a JavaScript function of ``v`` (the sliders' values by name) that returns
-        ``{labels, values, x, y}``: a bar for each label with its positive value, and what the two
-        axes show. Bars are drawn on a logarithmic scale; the lowest is marked.
-    caption, alt : str
-        As for `picture`.
-
-    Returns
-    -------
-    Picture
-
-    Raises
-    ------
-    ValueError
-        If there is no slider, or a slider's value is outside its range.
-    """
-    if not sliders:
-        raise ValueError("sliders must hold at least one, got none")
-    rows = []
-    for name, label, low, high, step, value in sliders:
-        if not low <= value <= high:
-            raise ValueError(f"slider {name} must start in [{low}, {high}], got {value}")
-        rows.append(
-            f'<label><span>{label}</span><input type="range" name="{html.escape(name)}" '
-            f'min="{low:g}" max="{high:g}" step="{step:g}" value="{value:g}">'
-            f"<output>{value:g}</output></label>"
-        )
-    drawing = (
-        f'<svg role="img" aria-label="{html.escape(alt)}" viewBox="0 0 560 220" '
-        'style="width:100%;max-width:640px"></svg>'
-    )
-    script = _EXPLORER_SCRIPT.replace("MODEL", model)
-    return Picture(
-        f'<figure class="reprise-figure reprise-explorer">{"".join(rows)}{drawing}'
-        f"<p aria-live='polite'></p><figcaption>{html.escape(caption)}</figcaption>"
-        f"<script>{script}</script></figure>",
         caption,
     )
 
@@ -362,13 +241,16 @@ def svg(figure: MatplotlibFigure, *, salt: str = "") -> str:
     """
     import matplotlib.pyplot as plt
 
-    text = _as_svg(figure, salt)
+    text = as_svg(figure, salt)
     plt.close(figure)
     return text
 
 
-def _as_svg(figure: MatplotlibFigure, salt: str) -> str:
-    """The drawing of `svg`, of a figure that stays open."""
+def as_svg(figure: MatplotlibFigure, salt: str, *, prefix: bool = False) -> str:
+    """The drawing of `svg`, of a figure that stays open.
+
+    With ``prefix`` the ids depend on the salt alone: frames of one figure then share them.
+    """
     from matplotlib import rc_context
 
     buffer = io.StringIO()
@@ -387,74 +269,12 @@ def _as_svg(figure: MatplotlibFigure, salt: str) -> str:
     style = re.search(r"<style[^>]*>\s*\*\s*\{(.*?)\}\s*</style>", text)
     text = text.replace(style[0], "")
     # a reference finds the first element with its id, which may be clipped or hidden elsewhere
-    prefix = "r" + hashlib.sha256(f"{salt} {text}".encode()).hexdigest()[:8]
-    text = re.sub(r'(id="|url\(#|href="#)', rf"\1{prefix}", text)
+    content = salt if prefix else f"{salt} {text}"
+    own = "r" + hashlib.sha256(content.encode()).hexdigest()[:8]
+    text = re.sub(r'(id="|url\(#|href="#)', rf"\1{own}", text)
     width = round(figure.get_size_inches()[0] * 96)
     root = re.sub(r' (width|height)="[^"]*"', "", text[: text.index(">")])
     return f'{root} style="width:100%;max-width:{width}px;{style[1]}"{text[text.index(">") :]}'
-
-
-_PLAYER_SCRIPT = """
-(() => {
-  const root = document.currentScript.parentElement;
-  const frames = [...root.querySelectorAll('.frame')];
-  const slider = root.querySelector('input'), button = root.querySelector('button');
-  const output = root.querySelector('output');
-  let timer = null;
-  const show = i => {
-    frames.forEach((frame, k) => { frame.hidden = k !== i; });
-    slider.value = i;
-    output.textContent = frames[i].dataset.label;
-  };
-  const pause = () => { clearInterval(timer); timer = null; button.textContent = '\\u25b6'; };
-  const play = () => {
-    if (+slider.value === frames.length - 1) show(0);
-    button.textContent = '\\u23f8';
-    timer = setInterval(() => {
-      if (+slider.value === frames.length - 1) pause(); else show(+slider.value + 1);
-    }, +root.dataset.interval);
-  };
-  slider.addEventListener('input', () => { pause(); show(+slider.value); });
-  button.addEventListener('click', () => { if (timer) pause(); else play(); });
-})();
-"""
-
-
-_EXPLORER_SCRIPT = """
-(() => {
-  const root = document.currentScript.parentElement;
-  const inputs = [...root.querySelectorAll('input')], drawing = root.querySelector('svg');
-  const model = v => { MODEL };
-  const short = n => n >= 1e4 || n < 0.1
-    ? n.toExponential(1).replace('e+', 'e') : `${+n.toPrecision(3)}`;
-  const text = (x, y, size, anchor, words) =>
-    `<text x="${x}" y="${y}" font-size="${size}" text-anchor="${anchor}" ` +
-    `fill="currentColor">${words}</text>`;
-  const draw = () => {
-    const v = {};
-    for (const input of inputs) {
-      v[input.name] = +input.value;
-      input.nextElementSibling.textContent = input.value;
-    }
-    const { labels, values, x, y } = model(v);
-    const logs = values.map(Math.log10);
-    const low = Math.min(...logs), high = Math.max(...logs, low + 1);
-    const best = logs.indexOf(low), width = 540 / labels.length;
-    drawing.innerHTML = labels.map((label, i) => {
-      const height = 12 + 128 * (logs[i] - low) / (high - low), left = 10 + i * width;
-      const ink = i === best ? 'COLOR' : 'currentColor';
-      return `<rect x="${left + 3}" y="${178 - height}" width="${width - 6}" height="${height}" ` +
-        `fill="${ink}" fill-opacity="${i === best ? 1 : 0.3}"/>` +
-        text(left + width / 2, 172 - height, 11, 'middle', short(values[i])) +
-        text(left + width / 2, 194, 12, 'middle', label);
-    }).join('') +
-      text(280, 214, 12, 'middle', x) + text(10, 14, 12, 'start', y + ' (log scale)');
-    root.querySelector('p').textContent = `best: ${labels[best]}`;
-  };
-  inputs.forEach(input => input.addEventListener('input', draw));
-  draw();
-})();
-""".replace("COLOR", plotting.COLORS["orange"])
 
 
 class _Verbatim:
@@ -467,7 +287,7 @@ class _Verbatim:
         return str(self.value)
 
 
-def _labelled(drawing: str, alt: str) -> str:
+def labelled(drawing: str, alt: str) -> str:
     """Give an SVG the text alternative that screen readers speak."""
     return drawing.replace("<svg", f'<svg role="img" aria-label="{html.escape(alt)}"', 1)
 
@@ -484,3 +304,10 @@ def _executed_cells() -> list[str]:
 
     shell = get_ipython()
     return [] if shell is None else [cell for cell in shell.user_ns.get("In", []) if cell.strip()]
+
+
+def _shortened(value: Any) -> str:
+    """A knob's value for a table: of a long list the ends."""
+    if isinstance(value, list) and len(value) > 6:
+        return f"[{value[0]!r}, {value[1]!r}, ..., {value[-1]!r}]"
+    return f'"{value}"' if isinstance(value, str) else repr(value)

@@ -136,6 +136,28 @@ def check_profile(profile: str) -> str:
     return profile
 
 
+def njit(**options: Any) -> Callable[[Callable], Callable]:
+    """``numba.njit(cache=True, **options)`` where a cache can be, else without one.
+
+    A read-only installation with no writable home has no place for a cache, and numba then refuses
+    to compile at all.
+
+    Parameters
+    ----------
+    **options
+        As for ``numba.njit``.
+    """
+    import numba
+
+    def decorate(function: Callable) -> Callable:
+        try:
+            return numba.njit(cache=True, **options)(function)
+        except RuntimeError:  # "cannot cache function ...: no locator available"
+            return numba.njit(**options)(function)
+
+    return decorate
+
+
 def progress(items: Iterable, description: str | None, total: int | None = None) -> Iterable:
     """Show a progress bar over ``items`` on standard error, which the book's pages leave out.
 

@@ -3,8 +3,8 @@
 Every weight has a score. The forward pass keeps the weights whose scores are largest in absolute
 value; the backward pass pretends that the mask were the scores themselves (straight through), so
 that gradient descent moves scores, never weights. `EdgePopupLinear` prunes an ordinary layer,
-`GadgetLinear` the two-factor layer in which the subset-sum construction lives. The training loop
-serves dense networks as well.
+`GadgetLinear` the two-factor layer in which the subset-sum construction lives. The training loop is
+that of any classifier, `reprise.training`.
 
 Ramanujan, Wortsman, Kembhavi, Farhadi, Rastegari, "What's hidden in a randomly weighted neural
 network?", CVPR 2020.
@@ -12,20 +12,13 @@ network?", CVPR 2020.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor, nn
-
-from reprise.runtime import in_parallel, progress
-
-T = TypeVar("T")
 
 # --- the mask -------------------------------------------------------------------------------------
 
@@ -299,144 +292,3 @@ def kept_parameters(model: nn.Module) -> int:
         sparsity = getattr(owner, "sparsity", 0.0)
         total += parameter.numel() - dropped_count(parameter.numel(), sparsity)
     return total
-
-
-# --- training -------------------------------------------------------------------------------------
-
-
-def train_classifier(
-    model: nn.Module,
-    inputs: ArrayLike,
-    labels: ArrayLike,
-    *,
-    epochs: int,
-    generator: torch.Generator,
-    batch_size: int = 64,
-    learning_rate: float = 0.1,
-    momentum: float = 0.9,
-    weight_decay: float = 5e-4,
-    description: str | None = None,
-) -> list[float]:
-    """Train whatever the network leaves trainable: SGD on the cross-entropy, cosine to zero.
-
-    The step follows half a cosine from ``learning_rate`` to 0 over all batches. Each epoch visits
-    the images in a fresh order. The result does not depend on the number of threads: the loop runs
-    in one (see `in_threads` for several networks at a time), and in float64 not on the CPU either,
-    up to the last digits.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-        Maps (batch, pixels) to (batch, classes); trained in place, where it lies.
-    inputs : array_like (images, pixels)
-        In the model's dtype.
-    labels : array_like of int (images,)
-    epochs : int
-        0 leaves the model as it is.
-    generator : torch.Generator
-        Draws the orders.
-    batch_size : int
-    learning_rate, momentum, weight_decay : float
-    description : str, optional
-        Name of a progress bar over the epochs.
-
-    Returns
-    -------
-    list of float
-        Mean loss of each epoch, before each step.
-
-    Raises
-    ------
-    ValueError
-        If there are not as many labels as inputs, or ``epochs`` or ``batch_size`` is too small.
-    """
-    if epochs < 0 or batch_size < 1:
-        raise ValueError(
-            f"epochs and batch_size must be at least 0 and 1, got {epochs} and {batch_size}"
-        )
-    with one_thread():
-        where = next(model.parameters()).device
-        x, y = (torch.as_tensor(np.asarray(a)).to(where) for a in (inputs, labels))
-        if len(x) != len(y):
-            raise ValueError(f"inputs and labels disagree: {len(x)} and {len(y)}")
-        options = {"lr": learning_rate, "momentum": momentum, "weight_decay": weight_decay}
-        optimizer = torch.optim.SGD(model.parameters(), **options)
-        batches = -(-len(x) // batch_size)
-        total, losses = max(1, epochs * batches), []
-        for epoch in progress(range(epochs), description):
-            order = torch.randperm(len(x), generator=generator)
-            loss_sum = 0.0
-            for step in range(batches):
-                at = order[step * batch_size : (step + 1) * batch_size].to(where)
-                done = (epoch * batches + step) / total
-                for group in optimizer.param_groups:
-                    group["lr"] = 0.5 * learning_rate * (1.0 + math.cos(math.pi * done))
-                loss = nn.functional.cross_entropy(model(x[at]), y[at])
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                loss_sum += float(loss.detach()) * len(at)
-            losses.append(loss_sum / len(x))
-    return losses
-
-
-def logits(model: nn.Module, inputs: ArrayLike) -> np.ndarray:
-    """The network's outputs: array (images, classes) in the model's dtype."""
-    with one_thread(), torch.no_grad():
-        where = next(model.parameters()).device
-        x = torch.as_tensor(np.asarray(inputs)).to(where)
-        return torch.cat([model(part) for part in x.split(2000)]).cpu().numpy()
-
-
-def accuracy(model: nn.Module, inputs: ArrayLike, labels: ArrayLike) -> float:
-    """Percent of images whose largest output is their label's."""
-    return float(100.0 * (logits(model, inputs).argmax(axis=1) == np.asarray(labels)).mean())
-
-
-def dtype_of(inputs: ArrayLike) -> torch.dtype:
-    """The torch dtype in which a network reads these inputs."""
-    return torch.from_numpy(np.asarray(inputs)[:1]).dtype
-
-
-def in_threads(
-    jobs: Iterable[Callable[[], T]],
-    threads: int | None = None,
-    *,
-    description: str | None = None,
-) -> list[T]:
-    """Run independent trainings side by side, each in a thread of its own.
-
-    torch computes outside Python's lock, and a single thread a job keeps every result the same for
-    any number of threads.
-
-    Parameters
-    ----------
-    jobs : iterable of callables
-    threads : int, optional
-        As for `reprise.runtime.thread_count`.
-    description : str, optional
-        Name of a progress bar over the jobs.
-
-    Returns
-    -------
-    list
-        What the jobs return, in their order.
-    """
-
-    def task(job: Callable[[], T]) -> T:
-        torch.set_num_threads(1)  # torch keeps the number for each thread
-        return job()
-
-    with one_thread():
-        return in_parallel(task, jobs, threads, description)
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Hold torch to a single thread: its sums then have one order, whatever the machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -24,8 +24,11 @@ from __future__ import annotations
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from reprise.runtime import njit
+from reprise.words import GOLDEN, mix
 
 LANES = 64
 KEEP, DRAW, GIVEN = 0, 1, 2
@@ -36,24 +39,15 @@ _U0, _U1, _U32, _U40, _U63, _U64 = (np.uint64(v) for v in (0, 1, 32, 40, 63, 64)
 _LOW32 = np.uint64(0xFFFFFFFF)
 
 
-@njit(cache=True, inline="always")
-def _mix(z):
-    """The splitmix64 finaliser: a bijection of 64-bit words that scatters neighbours."""
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
-
-
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def _stream(seed, point, run, worker):
     """Initial xoroshiro128+ state of the stream (seed, point, run, worker)."""
-    golden = np.uint64(0x9E3779B97F4A7C15)
     who = np.uint64(run) + (np.uint64(worker) << _U40)
-    key = _mix(_mix(_mix(seed + golden) + point * golden + _U1) + who * golden + _U1)
-    return _mix(key + golden), _mix(key + golden + golden) | _U1
+    key = mix(mix(mix(seed + GOLDEN) + point * GOLDEN + _U1) + who * GOLDEN + _U1)
+    return mix(key + GOLDEN), mix(key + GOLDEN + GOLDEN) | _U1
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def _next(s0, s1):
     """One step of xoroshiro128+: the output and the next state."""
     out = s0 + s1
@@ -66,7 +60,7 @@ def _next(s0, s1):
 # --- two kinds of components: bits in lanes -------------------------------------------------------
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _draw_kinds(state0, state1, n, plus, replacement, bits):
     """Draw a worker's kinds of an epoch: bit j of lane l is set if step j meets a ``+``.
 
@@ -98,7 +92,7 @@ def _draw_kinds(state0, state1, n, plus, replacement, bits):
             left[lane], bits[word, lane] = here, drawn
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _synchronize(bits, n, pi):
     """Give every worker the kinds of the first, from position (n / workers) pi(m) on.
 
@@ -126,7 +120,7 @@ def _synchronize(bits, n, pi):
                 bits[m, w, lane] = word
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _average(x):
     """Replace every worker's iterates, float64 (workers, LANES), by their mean."""
     workers = len(x)
@@ -141,7 +135,7 @@ def _average(x):
             x[m, lane] = mean[lane]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _kinked_steps(x, bits, first, last, n, backward, eta, left, right, offset, pull):
     """Steps first..last-1 of ``x -= eta * ((right if x > 0 else left) * x + offset)``, all lanes.
 
@@ -169,7 +163,7 @@ def _kinked_steps(x, bits, first, last, n, backward, eta, left, right, offset, p
                 x[lane] = factor * v - (o1 if plus else o0)
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def _smoothed_slope(v, left, right, width):
     """Slope whose derivative rises linearly from left to right over [-width, width]."""
     core = min(max(v, -width), width)
@@ -177,7 +171,7 @@ def _smoothed_slope(v, left, right, width):
     return (0.5 * (left + right) + 0.25 * (right - left) / width * core) * core + outer * (v - core)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _smoothed_steps(x, bits, first, last, n, backward, eta, left, right, width, offset, pull):
     """As `_kinked_steps`, with a second derivative that rises over [-width, width]."""
     o0, o1 = eta * (offset[0] + pull), eta * (offset[1] + pull)
@@ -211,7 +205,7 @@ def _float_of(typingcontext, bits):
     return types.float64(types.int64), cast
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def _exp(v):
     """``exp(v)`` within 2 units in the last place, v clipped to [-700, 700].
 
@@ -239,14 +233,14 @@ def _exp(v):
     return _float_of(_bits_of(p) + (_bits_of(shifted) << np.int64(52)))
 
 
-@njit(cache=True)
+@njit()
 def exp_in_place(values):
     """Replace every entry (float64) by `_exp` of it; what the tests compare with ``math.exp``."""
     for i in range(len(values)):
         values[i] = _exp(values[i])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # a check for zero would break the vectors
+@njit(nogil=True, error_model="numpy")  # a check for zero would break the vectors
 def _sigmoid_steps(x, bits, first, last, n, backward, eta, offset, pull):
     """Steps first..last-1 of ``x -= eta * (sigmoid(x) + offset)`` in every lane."""
     o0, o1 = eta * (offset[0] + pull), eta * (offset[1] + pull)
@@ -260,7 +254,7 @@ def _sigmoid_steps(x, bits, first, last, n, backward, eta, offset, pull):
             x[lane] = v - (eta / (1.0 + _exp(-v)) + push)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _rippled_steps(x, bits, first, last, n, backward, eta, offset, pull):
     """Steps first..last-1 of ``x -= eta * (2 x + 3 sin 2x + offset)``, all lanes."""
     o0, o1 = eta * (offset[0] + pull), eta * (offset[1] + pull)
@@ -274,7 +268,7 @@ def _rippled_steps(x, bits, first, last, n, backward, eta, offset, pull):
             x[lane] = v - (eta * (2.0 * v + 3.0 * np.sin(2.0 * v)) + push)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _minibatch_step(
     recurrence, x, bits, first, last, n, backward, eta, left, right, offset, width, pull, count
 ):
@@ -319,7 +313,7 @@ def _minibatch_step(
                 x[lane] = v - (eta * (2.0 * v + 3.0 * np.sin(2.0 * v)) + push)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def run_lanes(
     recurrence,
     left,
@@ -456,7 +450,7 @@ def run_lanes(
 # --- any components: permutations of indices ------------------------------------------------------
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _draw_order(s0, s1, order, replacement):
     """Fill ``order`` (int64 (n,)) with a fresh permutation of itself, or with n uniform draws."""
     n = len(order)
@@ -472,7 +466,7 @@ def _draw_order(s0, s1, order, replacement):
     return s0, s1
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _draw_rows(states, order, pi, replacement, shared, rows):
     """Draw what every worker of a run walks in an epoch.
 
@@ -493,7 +487,7 @@ def _draw_rows(states, order, pi, replacement, shared, rows):
             rows[m, n - start :] = order[0, :start]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _open_run(seed, point, run, workers, n, shared):
     """A run's streams, its listed orders, pi, and the array that will hold what it walks."""
     states = np.empty((2, workers + 1), dtype=np.uint64)
@@ -506,7 +500,7 @@ def _open_run(seed, point, run, workers, n, shared):
     return states, order, np.arange(workers), rows
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def write_orders(source, reverse, replacement, shared, given, seed, point, out):
     """Write the indices that each worker visits into ``out`` (int64 (runs, epochs, workers, n))."""
     runs, epochs, workers, n = out.shape
@@ -520,14 +514,14 @@ def write_orders(source, reverse, replacement, shared, given, seed, point, out):
             out[run, k] = rows[:, ::-1] if reverse[k] else rows
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def _diagonal(at, x, i, eta, curvatures, vectors):
     """x -= eta * gradient of f_i at ``at``, f_i = sum_c curvatures[i, c] x_c^2 / 2 - b_i . x."""
     for c in range(len(x)):
         x[c] -= eta * (curvatures[i, c] * at[c] - vectors[i, c])
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def _dense(at, x, i, eta, matrices, vectors, gradient):
     """x -= eta * gradient of f_i at ``at``, f_i = x' A_i x / 2 - b_i . x."""
     d = len(x)
@@ -540,7 +534,7 @@ def _dense(at, x, i, eta, matrices, vectors, gradient):
         x[c] -= eta * gradient[c]
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def _logistic(at, x, i, eta, features, scalars):
     """x -= eta * gradient of f_i at ``at``, f_i = log(1 + exp(-y_i a_i . x)) + l2 |x|^2 / 2.
 
@@ -554,7 +548,7 @@ def _logistic(at, x, i, eta, features, scalars):
         x[c] -= eta * (weight * features[i, c] + scalars[-1] * at[c])
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _scalar_epoch(kind, matrices, vectors, scalars, base, walk, local_steps, minibatch, eta, x):
     """All rounds of an epoch in one dimension, the iterate in a register; returns its end.
 
@@ -592,7 +586,7 @@ def _scalar_epoch(kind, matrices, vectors, scalars, base, walk, local_steps, min
     return x
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _walk(kind, matrices, vectors, scalars, base, order, eta, x, scratch):
     """Step along the gradients of the components base + order, one after the other."""
     if kind == DIAGONAL:
@@ -606,7 +600,7 @@ def _walk(kind, matrices, vectors, scalars, base, order, eta, x, scratch):
             _logistic(x, x, base + i, eta, vectors, scalars)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _add_gradients(kind, matrices, vectors, scalars, base, order, at, total, scratch):
     """Add the gradients at one point of the components base + order to ``total``."""
     if kind == DIAGONAL:
@@ -620,7 +614,7 @@ def _add_gradients(kind, matrices, vectors, scalars, base, order, at, total, scr
             _logistic(at, total, base + i, -1.0, vectors, scalars)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def run_components(
     kind,
     matrices,
@@ -715,7 +709,7 @@ def run_components(
                 kept += 1
 
 
-@njit(cache=True)
+@njit()
 def open_runs(seed, point, run_ids, workers, n):
     """Streams and listed orders of many runs, for loops outside this module.
 
@@ -734,7 +728,7 @@ def open_runs(seed, point, run_ids, workers, n):
     return states, orders, pis
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def redraw_orders(states, orders, pis, replacement, shared, rows):
     """Draw every run's next orders in place (see `open_runs`).
 
@@ -745,7 +739,7 @@ def redraw_orders(states, orders, pis, replacement, shared, rows):
         _draw_rows(states[r], orders[r], pis[r], replacement, shared, rows[r])
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def scatter_weights(orders, weights, backward, decay, out):
     """Add each step's weight to the component it visits: an epoch as one row of a matrix product.
 

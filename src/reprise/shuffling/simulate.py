@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from reprise.runtime import in_parallel
 from reprise.shuffling import kernels
+from reprise.shuffling.closed_forms import epoch_weights, log_step_size, mean_estimation_error
 from reprise.shuffling.orders import (
     ORDER_NAMES,
     SCHEME_NAMES,
@@ -42,23 +43,11 @@ from reprise.shuffling.problems import (
     RippledSum,
     TwoKinds,
 )
-from reprise.shuffling.rates import (
-    Estimate,
-    RateFit,
-    bootstrap_means,
-    epoch_weights,
-    estimate,
-    fit_rate,
-    log_slope,
-    log_step_size,
-    mean_estimation_error,
-)
 
 __all__ = [
     "ORDER_NAMES",
     "SCHEME_NAMES",
     "Copies",
-    "Estimate",
     "FederatedSum",
     "FiniteSum",
     "GluedSum",
@@ -71,17 +60,12 @@ __all__ = [
     "OrderName",
     "PiecewiseQuadratic",
     "QuadraticSum",
-    "RateFit",
     "RippledSum",
     "SGDResult",
     "Scheme",
     "SchemeName",
-    "bootstrap_means",
     "draw_orders",
     "epoch_weights",
-    "estimate",
-    "fit_rate",
-    "log_slope",
     "log_step_size",
     "mean_estimation_error",
     "run_grid",

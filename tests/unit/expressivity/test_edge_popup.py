@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reprise import data
 from reprise.expressivity import edge_popup as ep
 from reprise.expressivity import images
-from reprise.expressivity.images import load_images
+from reprise.images import load_images
 
 few_examples = settings(max_examples=40, deadline=None, derandomize=True)
 

@@ -20,7 +20,7 @@ from torch.nn.utils import prune
 from reprise.book import Chapter, find_root
 from reprise.expressivity import edge_popup
 from reprise.expressivity import norm_tuning as nt
-from reprise.expressivity.norm_tuning import chapter as page
+from reprise.expressivity.norm_tuning import page
 from reprise.expressivity.norm_tuning import network, phase, pictures, system, training
 from reprise.runtime import generator, torch_generator
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from reprise.expressivity import norm_tuning as nt
-from reprise.expressivity.norm_tuning import chapter as page
+from reprise.expressivity.norm_tuning import page
 from reprise.expressivity.norm_tuning import network, phase, training
 from reprise.ledger import Verdict
 

@@ -13,8 +13,8 @@ from scipy import optimize, stats
 
 from reprise.expressivity import gadget, subset_kernels, subset_solver
 from reprise.expressivity import subset_sum as ss
-from reprise.expressivity.explorer import subset_explorer
-from reprise.expressivity.images import load_images
+from reprise.expressivity.subset_sum.page import subset_explorer
+from reprise.images import load_images
 
 rng_of = np.random.default_rng
 few_examples = settings(max_examples=40, deadline=None, derandomize=True)

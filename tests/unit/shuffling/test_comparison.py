@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from reprise.shuffling.comparison import Way, measure, ways
+from reprise.shuffling.index import Way, measure, ways
 from reprise.shuffling.flipflop import rate_table
 from reprise.shuffling.simulate import (
     SCHEME_NAMES,

@@ -12,68 +12,39 @@ The hash is the splitmix64 finaliser (Steele, Lea, Flood 2014), twice.
 from __future__ import annotations
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+
+from reprise.runtime import njit
+from reprise.words import GOLDEN, lowest_bit, mix, set_bits
 
 WORD = 64
 FIRST, SECOND = 0, 1  # the two random matrices that stand for one logical matrix
 LANES = 64  # inputs walked together: 16 to 256 were tried, fewer and more are slower
 NONE = -1
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _U0, _U1 = np.uint64(0), np.uint64(1)
 _ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
-@intrinsic
-def _lowest_bit(typingcontext, word):
-    """Index of the lowest set bit of a word that is not zero."""
-
-    def count(context, builder, signature, args):
-        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.int64(types.uint64), count
-
-
-@intrinsic
-def _set_bits(typingcontext, word):
-    """Number of set bits."""
-
-    def count(context, builder, signature, args):
-        return builder.ctpop(args[0])
-
-    return types.int64(types.uint64), count
-
-
-@njit(cache=True, inline="always")
-def _mix(z):
-    """The splitmix64 finaliser: a bijection of 64-bit words that scatters neighbours."""
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
-
-
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def _stream(key, matrix, side, group):
     """Where the words of one matrix, side and group of 64 helpers begin."""
-    z = _mix(key + _GOLDEN * np.uint64(2 * matrix + side + 1))
-    return _mix(z + _GOLDEN * np.uint64(group + 1))
+    z = mix(key + GOLDEN * np.uint64(2 * matrix + side + 1))
+    return mix(z + GOLDEN * np.uint64(group + 1))
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def _word(stream, index):
     """64 random signs, one a bit: set means +1."""
-    return _mix(_mix(stream + _GOLDEN * np.uint64(index + 1)))
+    return mix(mix(stream + GOLDEN * np.uint64(index + 1)))
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def _sign(word, bit):
     """One of its 64 signs."""
     return np.int8(1) if (word >> bit) & _U1 == _U1 else np.int8(-1)
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def _serving(first, second, sign, signed_input):
     """Helpers that can carry an edge, as a word.
 
@@ -86,7 +57,7 @@ def _serving(first, second, sign, signed_input):
     return first & (second if sign > 0 else ~second)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def first_helpers(key, limit, row_ptr, columns, signs, row_start, column_start, found):
     """The first helper that serves each edge, among the first ``limit`` of them.
 
@@ -140,11 +111,11 @@ def first_helpers(key, limit, row_ptr, columns, signs, row_start, column_start, 
                     found[e] = NONE
                     failures += 1
                 else:
-                    found[e] = group * WORD + _lowest_bit(serving)
+                    found[e] = group * WORD + lowest_bit(serving)
     return failures
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def needs(keys, row_ptr, columns, signs, row_start, column_start, most):
     """For each key the number of helpers that its draw needs, and how many edges ``most`` miss.
 
@@ -172,7 +143,7 @@ def needs(keys, row_ptr, columns, signs, row_start, column_start, most):
     return need, missing
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def number_helpers(key, helpers, found, row_ptr, columns, row_start, column_start, start):
     """Number the helpers that some edge uses, matrix by matrix and input by input.
 
@@ -210,7 +181,7 @@ def number_helpers(key, helpers, found, row_ptr, columns, row_start, column_star
         for j in range(base, column_start[matrix + 1]):
             for group in range(groups):
                 before[j, group] = total
-                total += _set_bits(used[j, group])
+                total += set_bits(used[j, group])
         start[matrix + 1] = start[matrix] + total
         n, stream, at = column_start[matrix + 1] - base, _U0, -1
         for row in range(row_start[matrix], row_start[matrix + 1]):
@@ -223,7 +194,7 @@ def number_helpers(key, helpers, found, row_ptr, columns, row_start, column_star
                 word = _word(stream, (row - row_start[matrix]) * n + columns[e])
                 second_signs[e] = _sign(word, bit)
                 j, below = base + columns[e], (_U1 << bit) - _U1
-                found[e] = before[j, group] + _set_bits(used[j, group] & below)
+                found[e] = before[j, group] + set_bits(used[j, group] & below)
     source = np.empty(start[-1], dtype=np.int32)
     which = np.empty(start[-1], dtype=np.int32)
     first_signs = np.empty(start[-1], dtype=np.int8)
@@ -237,7 +208,7 @@ def number_helpers(key, helpers, found, row_ptr, columns, row_start, column_star
                     continue
                 word = _word(_stream(key, matrix, FIRST, group), j * n + j)
                 while left != _U0:
-                    bit = _lowest_bit(left)
+                    bit = lowest_bit(left)
                     source[helper], which[helper] = j, group * WORD + bit
                     first_signs[helper] = _sign(word, np.uint64(bit))
                     left &= left - _U1
@@ -245,7 +216,7 @@ def number_helpers(key, helpers, found, row_ptr, columns, row_start, column_star
     return source, which, first_signs, second_signs
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def read_signs(key, matrix, side, helpers, n, rows, columns):
     """Signs of a random matrix at given places.
 
@@ -280,7 +251,7 @@ def read_signs(key, matrix, side, helpers, n, rows, columns):
     return out
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def _weight(numbers, second_signs, e, end):
     """Helper and sign of an edge; nothing behind a row's end and for an edge that is missing."""
     if e >= end or numbers[e] == NONE:
@@ -288,7 +259,7 @@ def _weight(numbers, second_signs, e, end):
     return numbers[e], np.float64(second_signs[e])
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def walk(x, row_ptr, row_start, start, source, first_signs, numbers, second_signs, h, value, out):
     """Run the pruned random network: two sparse products and two ReLUs for each logical matrix.
 

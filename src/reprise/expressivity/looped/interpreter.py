@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from reprise.expressivity.looped.checks import check_bits, check_subleq, integers
-from reprise.runtime import check_integer
+from reprise.runtime import check_integer, njit
 
 
 class LostProgramError(ValueError):
@@ -178,7 +177,7 @@ def _refuse_lost(pc: int, done: int, instructions: int, lost: bool) -> None:
         )
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _step(memory, program, pc, bits):
     """One instruction, in place: (next counter, whether anything changed)."""
     a, b, c = program[pc]
@@ -190,7 +189,7 @@ def _step(memory, program, pc, bits):
     return following, changed
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _trace(memories, counters, program, bits, steps):
     memory = memories[0].copy()
     for step in range(steps):
@@ -205,7 +204,7 @@ def _trace(memories, counters, program, bits, steps):
     return steps, False
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _run(memory, program, pc, bits, limit):
     for step in range(limit):
         if pc >= len(program):

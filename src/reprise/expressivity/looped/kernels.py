@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from reprise.runtime import njit
 
 LANES = 8
 RUNNING, HALTED, LOST = 0, 1, 2  # what became of a program
@@ -44,7 +45,7 @@ class Sparse(NamedTuple):
     out_weight: NDArray[np.float64]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def feed_forward(sparse, layer, x, y):
     """y = x + W2 ReLU(W1 x).
 
@@ -61,7 +62,7 @@ def feed_forward(sparse, layer, x, y):
         _feed_eight(sparse, layer, x, y)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _feed_one(sparse, layer, x, y):
     first, relu, end = sparse.layers[layer]
     y[:] = x
@@ -76,7 +77,7 @@ def _feed_one(sparse, layer, x, y):
             after[sparse.out_row[k]] += sparse.out_weight[k] * z
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _feed_eight(sparse, layer, x, y):
     # scalars stay in registers: an array of eight would be loaded and stored for each weight
     first, relu, end = sparse.layers[layer]
@@ -108,7 +109,7 @@ def _feed_eight(sparse, layer, x, y):
             y[row, 7] += weight * h
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def decode(x, first, bits, lane):
     """The address in a register of +1 and -1, or -1 where it holds anything else."""
     address = 0
@@ -133,7 +134,7 @@ class SubleqRows(NamedTuple):
     word: int
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def run_subleq_lanes(x, memory, code, first, end, rows, scratch, column, steps, done, status):
     """Execute up to ``steps`` instructions of each program, one a lane.
 
@@ -261,7 +262,7 @@ class SoftHeads(NamedTuple):
     target: NDArray[np.int64]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _project(rows, x, null, out):
     """Sparse rows times the scratch columns, and times the empty column in the last place."""
     groups, dim = x.shape[0], out.shape[1] - 1
@@ -275,7 +276,7 @@ def _project(rows, x, null, out):
             out[i, dim] += weight * null[row]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def soft_attention(soft, x, null, queries, keys, values):
     """Add what the soft heads fetch from the scratch columns and the empty column, in place.
 
@@ -335,7 +336,7 @@ class FleqRows(NamedTuple):
     dim: int
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _at(x, rows, register, i):
     """The column that scratch column i's register and its own index point to, or -1."""
     group, lane = i // LANES, i % LANES
@@ -344,7 +345,7 @@ def _at(x, rows, register, i):
     return -1 if index < 0 or block < 0 else block * rows.dim + index
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def run_fleq_program(x, memory, code, null, first, end, rows, scratch, column, soft, steps):
     """Execute up to ``steps`` instructions of one program.
 
@@ -435,7 +436,7 @@ def run_fleq_program(x, memory, code, null, first, end, rows, scratch, column, s
     return steps, RUNNING
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _feed_groups(sparse, layer, x, y):
     for group in range(x.shape[0]):
         feed_forward(sparse, layer, x[group], y)

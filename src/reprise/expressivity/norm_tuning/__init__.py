@@ -10,6 +10,7 @@ Giannou, Rajput, Papailiopoulos, "The Expressive Power of Tuning Only the Normal
 COLT 2023, arXiv 2302.07937. The construction and its constants are ours.
 """
 
+from reprise.expressivity.norm_tuning.curves import stored_curves
 from reprise.expressivity.norm_tuning.descent import descend
 from reprise.expressivity.norm_tuning.network import (
     NormTunedNetwork,
@@ -29,7 +30,6 @@ from reprise.expressivity.norm_tuning.phase import (
     smallest_width,
     succeeds,
 )
-from reprise.expressivity.norm_tuning.pictures import Pictures, load_pictures, stored_curves
 from reprise.expressivity.norm_tuning.shift import forward_error_bound, least_shift_scales
 from reprise.expressivity.norm_tuning.system import (
     KhatriRaoOperator,
@@ -39,7 +39,6 @@ from reprise.expressivity.norm_tuning.system import (
     solve_scales,
 )
 from reprise.expressivity.norm_tuning.training import (
-    History,
     SmallResNet,
     TrainedRun,
     changed_parameters,
@@ -48,15 +47,12 @@ from reprise.expressivity.norm_tuning.training import (
     parameters_of,
     resnet34_cifar,
     sparsify,
-    train,
     train_from_random,
 )
 
 __all__ = [
-    "History",
     "KhatriRaoOperator",
     "NormTunedNetwork",
-    "Pictures",
     "RankProfile",
     "ReconstructionError",
     "ScaleSolution",
@@ -72,7 +68,6 @@ __all__ = [
     "kept_shares",
     "khatri_rao",
     "least_shift_scales",
-    "load_pictures",
     "parameters_of",
     "random_block",
     "rank_profile",
@@ -87,6 +82,5 @@ __all__ = [
     "sparsify",
     "stored_curves",
     "succeeds",
-    "train",
     "train_from_random",
 ]

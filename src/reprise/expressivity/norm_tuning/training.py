@@ -7,47 +7,19 @@ momentum and weight decay, also on scales and shifts; a cosine to zero, stepped 
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from reprise.expressivity.edge_popup import one_thread
 from reprise.expressivity.norm_tuning.network import check_density
-from reprise.expressivity.norm_tuning.pictures import Pictures
+from reprise.images import Images
 from reprise.runtime import device as runtime_device
-from reprise.runtime import progress, torch_generator
+from reprise.runtime import torch_generator
+from reprise.training import History, crop_and_flip, draw_default, dtype_of, train_classifier
 
 NORMALIZATIONS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
-PADDING = 4  # of the random crop, in pixels
-
-
-@dataclass(frozen=True)
-class History:
-    """What a training run was like, epoch by epoch.
-
-    Attributes
-    ----------
-    epoch : int64 (epochs,)
-        From 1.
-    loss : float64 (epochs,)
-        Mean cross-entropy over the epoch's batches, before each step.
-    train_acc, test_acc : float64 (epochs,)
-        Fractions in [0, 1]. The first is that of the epoch's batches, before each step.
-    seconds : float64 (epochs,)
-        Wall-clock time of an epoch.
-    """
-
-    epoch: NDArray[np.int64]
-    loss: NDArray[np.float64]
-    train_acc: NDArray[np.float64]
-    test_acc: NDArray[np.float64]
-    seconds: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -85,16 +57,19 @@ class _Block(nn.Module):
         super().__init__()
         self.conv1, self.norm1 = _conv(wide_in, wide, 3, stride), nn.BatchNorm2d(wide)
         self.conv2, self.norm2 = _conv(wide, wide, 3, 1), nn.BatchNorm2d(wide)
+        self.stride = stride
         self.shortcut = (
             nn.Identity()
             if stride == 1 and wide_in == wide
-            else nn.Sequential(_conv(wide_in, wide, 1, stride), nn.BatchNorm2d(wide))
+            else nn.Sequential(_conv(wide_in, wide, 1, 1), nn.BatchNorm2d(wide))
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, in, h, w) -> (batch, out, h / stride, w / stride)."""
         h = self.norm1(self.conv1(x)).relu()
-        return (self.norm2(self.conv2(h)) + self.shortcut(x)).relu()
+        # subsampled first, and not by a stride of the 1x1 convolution: see `reprise.training`
+        shortcut = self.shortcut(x[:, :, :: self.stride, :: self.stride])
+        return (self.norm2(self.conv2(h)) + shortcut).relu()
 
 
 class SmallResNet(nn.Module):
@@ -140,7 +115,7 @@ class SmallResNet(nn.Module):
                 wide = out
         self.stages, self.head = nn.Sequential(*stages), nn.Linear(wide, n_classes)
         if generator is not None:
-            draw_default(self, generator)
+            draw_default(self, generator=generator)
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, in_channels, h, w) -> (batch, n_classes)."""
@@ -154,21 +129,6 @@ def resnet34_cifar(*, generator: torch.Generator | None = None) -> SmallResNet:
     21,282,122 parameters, 17,024 of them in normalisations.
     """
     return SmallResNet(64, (3, 4, 6, 3), in_channels=3, generator=generator)
-
-
-def draw_default(module: nn.Module, generator: torch.Generator) -> None:
-    """Draw convolutions and linear layers by PyTorch's default, from an explicit generator.
-
-    Weights and biases are uniform on +-1 / sqrt(fan-in).
-    """
-    with torch.no_grad():
-        for layer in module.modules():
-            if isinstance(layer, nn.Conv2d | nn.Linear):
-                bound = 1.0 / math.sqrt(layer.weight[0].numel())
-                for values in (layer.weight, layer.bias):
-                    if values is not None:
-                        drawn = torch.rand(values.shape, generator=generator, dtype=torch.float64)
-                        values.copy_((2.0 * drawn - 1.0) * bound)
 
 
 def _conv(wide_in: int, wide: int, size: int, stride: int) -> nn.Conv2d:
@@ -273,78 +233,8 @@ def parameters_of(module: nn.Module) -> dict[str, Tensor]:
 # --- training -------------------------------------------------------------------------------------
 
 
-def train(
-    model: nn.Module,
-    data: Pictures,
-    *,
-    epochs: int,
-    lr: float = 0.1,
-    momentum: float = 0.9,
-    weight_decay: float = 5e-4,
-    batch_size: int = 128,
-    augment: bool = False,
-    seed: int,
-    description: str | None = None,
-) -> History:
-    """Train whatever asks for gradients, and test after every epoch.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-        Maps (batch, channels, h, w) to (batch, classes); trained in place, where it lies.
-    data : Pictures
-        In the model's dtype. A last, partial batch is dropped.
-    epochs : int
-        At least 1.
-    lr, momentum, weight_decay : float
-        Of SGD. The step falls to zero along half a cosine, once an epoch.
-    batch_size : int
-        At most the number of training pictures.
-    augment : bool
-        Random crops after padding by four pixels, and horizontal flips.
-    seed : int
-        Of the order of batches and the augmentation.
-    description : str, optional
-        Name of a progress bar over the epochs.
-
-    Returns
-    -------
-    History
-
-    Raises
-    ------
-    ValueError
-        If a count is impossible.
-    """
-    if epochs < 1:
-        raise ValueError(f"epochs must be at least 1, got {epochs!r}")
-    if not 1 <= batch_size <= len(data.y_train):
-        raise ValueError(
-            f"batch_size must be from 1 to the {len(data.y_train)} training pictures, "
-            f"got {batch_size!r}"
-        )
-    rng = torch_generator(seed, "norm_tuning", "batches")
-    where = next(model.parameters()).device
-    rows = []
-    with one_thread():
-        x, y = torch.from_numpy(data.x_train).to(where), torch.from_numpy(data.y_train).to(where)
-        if where.type == "cpu":  # convolutions on a CPU are faster with channels last
-            model.to(memory_format=torch.channels_last)
-            x = x.contiguous(memory_format=torch.channels_last)
-        trained = [p for p in model.parameters() if p.requires_grad]
-        optimizer = torch.optim.SGD(trained, lr=lr, momentum=momentum, weight_decay=weight_decay)
-        for epoch in progress(range(epochs), description):
-            start = time.perf_counter()
-            optimizer.param_groups[0]["lr"] = 0.5 * lr * (1.0 + math.cos(math.pi * epoch / epochs))
-            loss, right, count = _one_epoch(model, x, y, optimizer, batch_size, augment, rng)
-            test = _share_right(model, data.x_test, data.y_test)
-            rows.append((epoch + 1, loss, right / count, test, time.perf_counter() - start))
-    columns = np.array(rows).T
-    return History(columns[0].astype(np.int64), *columns[1:])
-
-
 def train_from_random(
-    data: Pictures,
+    data: Images,
     density: float | None,
     *,
     width: int,
@@ -358,14 +248,15 @@ def train_from_random(
 
     Parameters
     ----------
-    data : Pictures
+    data : Images
         Their dtype is the network's.
     density : float or None
         Share of weights kept, in (0, 1]; None prunes and freezes nothing.
     width, blocks
         As for `SmallResNet`.
-    epochs, augment
-        As for `train`.
+    epochs : int
+    augment : bool
+        Random crops after padding by four pixels, and horizontal flips.
     seed : int
         Weights, masks and batches have streams of their own, so that runs of one seed and other
         densities start from the same weights.
@@ -386,14 +277,25 @@ def train_from_random(
         blocks,
         data.channels,
         generator=torch_generator(seed, "norm_tuning", "weights"),
-    ).to(torch.from_numpy(data.x_train[:1]).dtype)
+    ).to(dtype_of(data.x_train))
     tuned = {name for name, _ in model.named_parameters()}
     if density is not None:
         sparsify(model, density, generator=torch_generator(seed, "norm_tuning", "masks"))
         tuned = set(freeze_except_norm(model))
     model.to(runtime_device(device))
     before = parameters_of(model)
-    history = train(model, data, epochs=epochs, augment=augment, seed=seed)
+    history = train_classifier(
+        model,
+        data.x_train,
+        data.y_train,
+        epochs=epochs,
+        generator=torch_generator(seed, "norm_tuning", "batches"),
+        batch_size=128,
+        cosine="epoch",
+        drop_last=True,
+        augment=crop_and_flip if augment else None,
+        test=(data.x_test, data.y_test),
+    )
     changed = changed_parameters(before, model)
     # what must not move is known from the layers' kinds, whatever asked for gradients
     norms = {
@@ -415,56 +317,3 @@ def train_from_random(
         n_tuned=sum(before[name].numel() for name in tuned),
         n_parameters=sum(value.numel() for value in before.values()),
     )
-
-
-def _one_epoch(
-    model: nn.Module,
-    x: Tensor,
-    y: Tensor,
-    optimizer: torch.optim.Optimizer,
-    batch_size: int,
-    augment: bool,
-    rng: torch.Generator,
-) -> tuple[float, int, int]:
-    """Mean loss, pictures recognised, pictures seen; sums stay where the model is."""
-    model.train()
-    order = torch.randperm(len(x), generator=rng)
-    loss_sum, right = (torch.zeros((), device=x.device) for _ in range(2))
-    batches = len(x) // batch_size
-    for step in range(batches):
-        at = order[step * batch_size : (step + 1) * batch_size].to(x.device)
-        shown = _augmented(x[at], rng) if augment else x[at]
-        outputs = model(shown)
-        loss = nn.functional.cross_entropy(outputs, y[at])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        loss_sum += loss.detach()
-        right += (outputs.detach().argmax(dim=1) == y[at]).sum()
-    return float(loss_sum) / batches, int(right), batches * batch_size
-
-
-def _augmented(x: Tensor, rng: torch.Generator) -> Tensor:
-    """A random crop after zero padding, and a flip, of each picture (batch, channels, h, w)."""
-    count, _, high, wide = x.shape
-    padded = nn.functional.pad(x, (PADDING,) * 4)
-    top, left = torch.randint(2 * PADDING + 1, (2, count, 1), generator=rng)
-    rows = (top + torch.arange(high)).to(x.device)  # (batch, h)
-    columns = left + torch.arange(wide)
-    flipped = torch.rand(count, 1, generator=rng) < 0.5
-    columns = torch.where(flipped, columns.flip(1), columns).to(x.device)
-    pictures = torch.arange(count, device=x.device)[:, None, None]
-    cropped = padded.permute(0, 2, 3, 1)[pictures, rows[:, :, None], columns[:, None, :]]
-    return cropped.permute(0, 3, 1, 2)
-
-
-def _share_right(model: nn.Module, x: NDArray, y: NDArray, batch: int = 500) -> float:
-    """Accuracy in evaluation mode."""
-    model.eval()
-    where = next(model.parameters()).device
-    right = 0
-    with torch.no_grad():
-        for at in range(0, len(x), batch):
-            shown = torch.from_numpy(x[at : at + batch]).to(where)
-            right += int((model(shown).argmax(dim=1).cpu().numpy() == y[at : at + batch]).sum())
-    return right / len(x)

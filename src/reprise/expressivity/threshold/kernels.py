@@ -8,24 +8,15 @@ float64 what a float32 product cannot decide.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, types
-from numba.extending import intrinsic
+
+from reprise.runtime import njit
+from reprise.words import GOLDEN, mix, set_bits
 
 LANES = 128  # points whose gates fire together: with 64 or more the loops use wide registers
 _ONE = np.uint64(1)
 
 
-@intrinsic
-def _set_bits(typingcontext, word):
-    """Number of set bits."""
-
-    def count(context, builder, signature, args):
-        return builder.ctpop(args[0])
-
-    return types.uint64(types.uint64), count
-
-
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def pack_signs(values, X, weight, threshold, tolerance, first, words):
     """Set bit ``first + k`` of a row where ``<weight_k, x> >= threshold_k``.
 
@@ -68,21 +59,17 @@ def pack_signs(values, X, weight, threshold, tolerance, first, words):
     return margin
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def hash_rows(words, out):
     """One 64-bit hash a row: uint64 (n, w) -> (n,). Equal rows have equal hashes."""
     for i in range(words.shape[0]):
-        z = np.uint64(0x9E3779B97F4A7C15)
+        z = GOLDEN
         for k in range(words.shape[1]):
-            z ^= words[i, k]
-            z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            z ^= z >> np.uint64(31)
-            z += np.uint64(0x9E3779B97F4A7C15)
+            z = mix(z ^ words[i, k]) + GOLDEN
         out[i] = z
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def code_points(words, masks, group_bits, slot_bits, hashes, group, slots):
     """Group and slots of each point from parities of its signs.
 
@@ -106,7 +93,7 @@ def code_points(words, masks, group_bits, slot_bits, hashes, group, slots):
             folded = np.uint64(0)
             for k in range(w):
                 folded ^= words[i, k] & masks[bit, k]
-            value |= np.int64(_set_bits(folded) & _ONE) << b
+            value |= (set_bits(folded) & 1) << b
             bit += 1
         group[i] = value
         for t in range(hashes):
@@ -115,12 +102,12 @@ def code_points(words, masks, group_bits, slot_bits, hashes, group, slots):
                 folded = np.uint64(0)
                 for k in range(w):
                     folded ^= words[i, k] & masks[bit, k]
-                value |= np.int64(_set_bits(folded) & _ONE) << b
+                value |= (set_bits(folded) & 1) << b
                 bit += 1
             slots[i, t] = value
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def peel_groups(first, last, starts, slots, n_slots, order, owner):
     """Peel the hypergraphs of groups ``first`` to ``last - 1``.
 
@@ -181,7 +168,7 @@ def peel_groups(first, last, starts, slots, n_slots, order, owner):
     return last
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def solve_groups(first, last, starts, slots, n_slots, labels, order, owner, weight):
     """Integer weights of the owned slots, by back-substitution in reverse peel order.
 
@@ -225,7 +212,7 @@ def solve_groups(first, last, starts, slots, n_slots, labels, order, owner, weig
     return largest
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def look_up(group, slots, indptr, indices, data, big, threshold, offset, out):
     """The label that the memorising gates give each point, from a search in its group's row."""
     for i in range(len(group)):
@@ -245,7 +232,7 @@ def look_up(group, slots, indptr, indices, data, big, threshold, offset, out):
         out[i] = np.uint8(total >= threshold[j])
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def fire(indptr, indices, data, threshold, active, out):
     """Fire every gate of an integer layer on `LANES` points, in int64.
 
@@ -275,7 +262,7 @@ def fire(indptr, indices, data, threshold, active, out):
                 out[gate, lane] = ~((total[lane] - threshold[gate]) >> 63)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def fire_sliced(indptr, indices, data, threshold, planes, active, out):
     """Fire an integer layer on 64 points a word, with adders made of ``and`` and ``xor``.
 
@@ -310,7 +297,7 @@ def fire_sliced(indptr, indices, data, threshold, planes, active, out):
                 out[gate, word] = ~sign
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def refine(columns, classes, members, alive, n_classes):
     """Split classes of points by one column of bits after the other, until all stand alone.
 

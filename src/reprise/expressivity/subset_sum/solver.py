@@ -1,6 +1,6 @@
 """Subsets of given numbers whose sums are nearest to given targets, by the batch.
 
-The exact method meets in the middle (`reprise.expressivity.subset_kernels`): two lists of 2^(n/2)
+The exact method meets in the middle (`kernels`): two lists of 2^(n/2)
 half sums instead of 2^n sums, so 40 numbers take milliseconds. Batches are spread over threads; no
 result depends on their number.
 """
@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reprise.expressivity import subset_kernels as kernels
+from reprise.expressivity.subset_sum import kernels
 from reprise.runtime import in_parallel, thread_count
 
 Method = Literal["exact", "greedy", "anytime"]

@@ -19,13 +19,11 @@ from reprise.runtime import generator
 from reprise.shuffling.flipflop import rate_table
 from reprise.shuffling.simulate import (
     Copies,
-    Estimate,
     FederatedSum,
     FiniteSum,
-    estimate,
-    log_slope,
     run_rounds,
 )
+from reprise.statistics import Estimate, estimate, log_slope
 
 Array = NDArray[np.float64]
 

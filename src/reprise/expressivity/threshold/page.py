@@ -1,4 +1,4 @@
-"""What the chapter's page needs beside the algorithms: parameters, data, drawings, an explorer.
+"""What the chapter's page needs beside the algorithms: data, drawings, a widget.
 
 Nothing else of the package imports this module.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,61 +29,15 @@ from reprise.expressivity.threshold.points import (
     sphere,
     sphere_distance,
 )
-from reprise.notebook import Picture, explorer
+from reprise.interactive import Slider, widget
+from reprise.notebook import Picture
 from reprise.plotting import COLORS, INK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-DATA_SETS = ("digits", "mnist", "cifar10")
 GATE_BY_GATE = 10_000
 SAMPLED = 2000
-
-
-def check_parameters(
-    *,
-    n_values: Sequence[int],
-    power_values: Sequence[int],
-    d: int,
-    circle_sizes: Sequence[int],
-    pair_deltas: Sequence[float],
-    baum_sizes: Sequence[Sequence[int]],
-    n_seeds: int,
-    n_hashes: int,
-    data: str,
-) -> None:
-    """Refuse impossible parameters of the chapter before anything runs.
-
-    Raises
-    ------
-    ValueError
-        Naming the parameter, its value and what is allowed.
-    """
-    for name, value, least in (("d", d, 8), ("n_seeds", n_seeds, 1), ("n_hashes", n_hashes, 3)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
-    for name, values, least, count in (
-        ("n_values", n_values, 256, 2),
-        ("power_values", power_values, 4, 3),
-        ("circle_sizes", circle_sizes, 8, 3),
-    ):
-        whole = all(isinstance(v, int) and not isinstance(v, bool) and v >= least for v in values)
-        if len(values) < count or not whole or not all(a < b for a, b in pairwise(values)):
-            raise ValueError(
-                f"{name} must hold {count} or more increasing integers of at least {least}, "
-                f"got {list(values)!r}"
-            )
-    if not {64, 128, 256, 512, 1024} <= set(circle_sizes):
-        raise ValueError(f"circle_sizes must hold 64, 128, ..., 1024, got {list(circle_sizes)!r}")
-    falling = all(a > b for a, b in pairwise(pair_deltas))
-    if len(pair_deltas) < 3 or not falling or not all(0 < v <= 0.4 for v in pair_deltas):
-        raise ValueError(
-            f"pair_deltas must hold 3 or more falling numbers in (0, 0.4], got {pair_deltas!r}"
-        )
-    if not baum_sizes or not all(len(p) == 2 and p[0] >= 10 and p[1] >= 2 for p in baum_sizes):
-        raise ValueError(f"baum_sizes must hold pairs (n, d), n >= 10, d >= 2, got {baum_sizes!r}")
-    if data not in DATA_SETS:
-        raise ValueError(f"data must be one of {', '.join(DATA_SETS)}, got {data!r}")
 
 
 def sphere_case(n: int, d: int, rng: np.random.Generator) -> tuple[NDArray, NDArray, float | None]:
@@ -390,37 +343,17 @@ def draw_schematic(ax: Axes, network: ThresholdNetwork) -> None:
     ax.grid(False)
 
 
-_MODEL = """
-const n = 2 ** v.n, delta = 10 ** v.delta, d = v.d, T3 = 3, TL = v.n;
-const p = Math.acos(1 - delta * delta / 4) / Math.PI;
-let m1 = 4 * v.n;
-while (m1 < Math.log(n) / delta) m1 *= 2;
-const g = Math.round(v.n / 2), s = Math.max(1, Math.ceil(Math.log2(1.5 * Math.sqrt(n))));
-const flat = Math.max(1, Math.min(Math.ceil(2 / p), m1 >> 1));
-let tree = 2 ** Math.round(Math.log2(flat));
-if (tree > m1 / 2) tree /= 2;
-const G = 2 ** g, S = 2 ** s;
-const built = (T, k, kind) => {
-  const m2 = g + T * s, isFlat = kind === 'flat';
-  const gates = m1 + m2 * (isFlat ? k + 1 : 3 * (k - 1)) + 2 * G + T * S + 1;
-  const parity = m2 * (isFlat ? k * k + k : 6 * (k - 1));
-  const weights = m1 * d + parity + G * g + T * S * s + n / 2 + 2 * G;
-  return v.count ? weights : gates;
-};
-const baum = v.count ? 2 * Math.ceil(n / 2 / d) * (d + 1) : 2 * Math.ceil(n / 2 / d) + 1;
-return { labels: ['flat, T=3', 'tree, T=3', 'flat, T=log n', 'tree, T=log n', 'Baum, built'],
-  values: [built(T3, flat, 'flat'), built(T3, tree, 'tree'), built(TL, flat, 'flat'),
-    built(TL, tree, 'tree'), baum],
-  x: `n = ${n}, delta = ${delta.toPrecision(2)}, d = ${d}`, y: v.count ? 'weights' : 'gates' };
-"""
-
-
 def capacity_explorer(*, caption: str, alt: str) -> Picture:
     """Gates and weights of the construction and of Baum's, recomputed from sliders."""
-    sliders = [
-        ("n", "log<sub>2</sub> n", 8, 24, 1, 16),
-        ("d", "d", 2, 256, 1, 32),
-        ("delta", "log<sub>10</sub> &delta;", -3, 0, 0.1, -0.3),
-        ("count", "0: gates, 1: weights", 0, 1, 1, 0),
-    ]
-    return explorer(sliders, _MODEL, caption=caption, alt=alt)
+    return widget(
+        "capacity",
+        sliders=[
+            Slider("n", "log2 n", 8, 24, 1, 16),
+            Slider("d", "d", 2, 256, 1, 32),
+            Slider("delta", "log10 of the distance", -3, 0, 0.1, -0.3),
+            Slider("count", "0: gates, 1: weights", 0, 1, 1, 0),
+        ],
+        size=(560, 220),
+        caption=caption,
+        alt=alt,
+    )

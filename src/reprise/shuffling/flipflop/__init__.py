@@ -11,7 +11,6 @@ arXiv 2102.09718.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -754,77 +753,3 @@ def pattern_error(
     variance = sum_squares / (n - 1) * float(((block - block.mean()) ** 2).sum())
     ratio = rho ** (2 * len(pattern))
     return variance * (1 - ratio ** (K // len(pattern))) / (1 - ratio)
-
-
-# --- the chapter's parameters ---------------------------------------------------------------------
-
-
-def check_parameters(
-    *,
-    n: int,
-    d: int,
-    K_grid: Sequence[int],
-    runs: int,
-    published_runs: int,
-    step_factors: Sequence[float],
-    logistic_K: Sequence[int],
-    logistic_runs: int,
-    kink_n: int,
-    kink_runs: int,
-    alpha_n: Sequence[float],
-    fast_epochs: int,
-    data_K: Sequence[int],
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Refuse impossible parameters of the chapter before anything runs.
-
-    Returns
-    -------
-    K_grid, logistic_K, data_K : ndarray of int64
-        As sorted arrays.
-
-    Raises
-    ------
-    ValueError
-        Naming the parameter, its value and what is allowed.
-    """
-    for name, value, least in (
-        ("runs", runs, 10),
-        ("published_runs", published_runs, 10),
-        ("logistic_runs", logistic_runs, 10),
-        ("kink_runs", kink_runs, 10),
-        ("d", d, 1),
-        ("fast_epochs", fast_epochs, 2),
-    ):
-        if not isinstance(value, int) or value < least:
-            raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
-    if not isinstance(n, int) or n < 4 or n % 4:
-        raise ValueError(f"n must be a positive multiple of 4, got {n!r}")
-    if not isinstance(kink_n, int) or kink_n < 2 or kink_n % 2:
-        raise ValueError(f"kink_n must be an even integer of at least 2, got {kink_n!r}")
-    _positive("step_factors", step_factors, 2)
-    _positive("alpha_n", alpha_n, 1)
-    grids = (("K_grid", K_grid, 6), ("logistic_K", logistic_K, 6), ("data_K", data_K, 3))
-    K, logistic, data = (_even(name, values, least) for name, values, least in grids)
-    return K, logistic, data
-
-
-def _even(name: str, values: Sequence[int], least: int) -> NDArray[np.int64]:
-    """Sorted distinct even integers of at least 2, ``least`` of them or more."""
-    array = np.unique(np.asarray(values))
-    wrong = array.dtype.kind != "i" or len(array) < least or array[0] < 2 or (array % 2).any()
-    if wrong:
-        raise ValueError(
-            f"{name} must hold at least {least} distinct even integers >= 2 (FlipFlop needs "
-            f"pairs), got {list(values)!r}"
-        )
-    return array
-
-
-def _positive(name: str, values: Sequence[float], least: int) -> None:
-    """Increasing positive finite numbers, ``least`` of them or more."""
-    numbers = [float(v) for v in values]
-    rising = all(a < b for a, b in itertools.pairwise(numbers))
-    if len(numbers) < least or not rising or not all(0 < v < math.inf for v in numbers):
-        raise ValueError(
-            f"{name} must hold at least {least} increasing positive numbers, got {list(values)!r}"
-        )

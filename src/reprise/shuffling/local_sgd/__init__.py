@@ -21,7 +21,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reprise.runtime import check_integer
 from reprise.shuffling.simulate import (
     FederatedSum,
     GluedSum,
@@ -711,96 +710,6 @@ def epoch_time(N: int, B: ArrayLike, latency: float, cost: float = 1.0) -> Array
 
 
 # --- the chapter's checks -------------------------------------------------------------------------
-
-
-def check_parameters(
-    *,
-    workers: int,
-    components: int,
-    runs: int,
-    many_runs: int,
-    K_grid: Sequence[int],
-    K_level: int,
-    K_fixed: int,
-    worker_grid: Sequence[int],
-    component_grid: Sequence[int],
-    long_size: Sequence[int],
-    long_batches: Sequence[int],
-    B_grid: Sequence[int],
-    drift_batches: Sequence[int],
-    tau: float,
-    tau_batch: int,
-    best_size: Sequence[int],
-    best_K: Sequence[int],
-    pl_K: Sequence[int],
-    data_workers: int,
-    L: float,
-    c: float,
-) -> None:
-    """Refuse impossible parameters of the chapter before anything runs.
-
-    Raises
-    ------
-    ValueError
-        Naming the parameter, its value and what is allowed.
-    """
-    for name, value, least in (
-        ("runs", runs, 80),
-        ("many_runs", many_runs, 20),
-        ("K_fixed", K_fixed, 8),
-        ("data_workers", data_workers, 2),
-    ):
-        check_integer(name, value, least)
-    for name, values, count in (("long_size", long_size, 2), ("best_size", best_size, 3)):
-        if len(values) != count:
-            raise ValueError(f"{name} must hold {count} integers, got {list(values)!r}")
-        for value in values:
-            check_integer(name, value, 2)
-    for name, value in (("workers", workers), ("best_size's workers", best_size[0])):
-        if check_integer(name, value, 2) % 2:
-            raise ValueError(f"{name} must be even, got {value}")
-    for name, grid, count, least in (
-        ("K_grid", K_grid, 3, 2),
-        ("best_K", best_K, 3, 2),
-        ("pl_K", pl_K, 3, 2),
-        ("worker_grid", worker_grid, 3, 1),
-        ("component_grid", component_grid, 3, 2),
-        ("B_grid", B_grid, 2, 1),
-        ("drift_batches", drift_batches, 2, 1),
-        ("long_batches", long_batches, 2, 2),
-    ):
-        _check_grid(name, grid, count, least)
-    if len(drift_batches) != 2:
-        raise ValueError(f"drift_batches must hold two local steps, got {list(drift_batches)!r}")
-    batches = [*B_grid, *drift_batches, tau_batch]
-    for name, value, parts in (
-        ("components", components, [4, workers, *worker_grid, *batches]),
-        ("long_size's components", long_size[0], [2, workers, *long_batches]),
-        ("best_size's components", best_size[1], [2, *best_size[::2]]),
-        *(("component_grid", value, [8]) for value in component_grid),
-    ):
-        for part in parts:
-            if check_integer(name, value, 2) % part:
-                raise ValueError(f"{name} must be a multiple of {part}, got {value}")
-    for name, value, grid_name, grid in (
-        ("K_level", K_level, "K_grid", K_grid),
-        ("workers", workers, "worker_grid", worker_grid),
-    ):
-        if value not in grid:
-            raise ValueError(f"{name} must be in {grid_name} = {list(grid)!r}, got {value!r}")
-    for name, value, least in (("L", L, 1.0), ("tau", tau, 0.0), ("c", c, 0.0)):
-        if not (math.isfinite(value) and value > least):
-            raise ValueError(f"{name} must be finite and above {least:g}, got {value!r}")
-
-
-def _check_grid(name: str, values: Sequence[int], count: int, least: int) -> None:
-    """Increasing integers, ``count`` of them or more, none below ``least``."""
-    for value in values:
-        check_integer(name, value, least)
-    if len(values) < count or (np.diff(values) <= 0).any():
-        raise ValueError(
-            f"{name} must hold at least {count} increasing integers, got {list(values)!r}"
-        )
 
 
 def _check_method(method: str) -> None:

@@ -21,7 +21,8 @@ slots, are slower.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from reprise.runtime import njit
 
 PROVED = 0.49
 """Pairs nearer than this share of a slot are surely seen: half of one, less a rounding margin."""
@@ -30,7 +31,7 @@ FARTHEST_SLOT = 1e12
 """Slot numbers beyond this would not be exact to a hundredth in float64."""
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def enumerate_sums(values, first, count, sums):
     """Sums of all subsets of ``values[first : first + count]``, at the subset's mask."""
     sums[0] = 0.0
@@ -41,7 +42,7 @@ def enumerate_sums(values, first, count, sums):
             sums[half + m] = sums[m] + a
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def merge_sums(values, first, count, sums, masks, spare_sums, spare_masks):
     """The same sums in ascending order with their masks, by merging S and S + a for each a."""
     sums[0], masks[0] = 0.0, 0
@@ -62,7 +63,7 @@ def merge_sums(values, first, count, sums, masks, spare_sums, spare_masks):
         masks[:size] = spare_masks[:size]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def walk(left, right, target):
     """Positions of the pair ``left[i] + right[j]`` nearest to the target; both lists ascend."""
     best, best_i, best_j = np.inf, 0, 0
@@ -78,7 +79,7 @@ def walk(left, right, target):
     return best_i, best_j
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def meet_by_walk(values, targets, todo, masks):
     """Solve the targets that are still to do, by sorted halves, built once for all of them.
 
@@ -98,7 +99,7 @@ def meet_by_walk(values, targets, todo, masks):
             masks[t] = np.uint64(left_masks[i]) | (np.uint64(right_masks[j]) << np.uint64(k))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def meet_by_slots(values, targets, stop_at, k, left, right, head, after, slots, todo, masks):
     """Solve the targets by slots; leave those unproved to do.
 
@@ -165,7 +166,7 @@ def meet_by_slots(values, targets, stop_at, k, left, right, head, after, slots, 
         head[np.uint32(left[i] * per_unit + shift)] = -1
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def exact_rows(values, targets, stop_at, k, left, right, head, after, slots, masks):
     """Exact subsets for a block of rows, each with its own numbers and m targets.
 
@@ -183,7 +184,7 @@ def exact_rows(values, targets, stop_at, k, left, right, head, after, slots, mas
             meet_by_walk(values[b], targets[b], todo, masks[b])
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _greedy(values, order, target):
     """Take a number, largest first, if it brings the sum nearer to the target."""
     mask, residual = np.uint64(0), target
@@ -194,7 +195,7 @@ def _greedy(values, order, target):
     return mask, residual
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _best_flips(values, mask, residual):
     """The one or two numbers whose flip brings the sum nearest, as a mask; 0 if none helps."""
     n = len(values)
@@ -214,7 +215,7 @@ def _best_flips(values, mask, residual):
     return flips
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def local_rows(values, targets, stop_at, flip, masks):
     """Greedy subsets for a block of rows; with ``flip``, mended by the best one or two flips.
 
@@ -233,7 +234,7 @@ def local_rows(values, targets, stop_at, flip, masks):
             masks[b, t] = mask
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def sparsest_rows(values, targets, eps, masks, found):
     """The smallest subsets within ``eps`` of the targets; of equally small ones the nearest.
 
@@ -271,7 +272,7 @@ def sparsest_rows(values, targets, eps, masks, found):
             masks[b, t] = np.uint64(left_masks[i]) | (np.uint64(right_masks[j]) << np.uint64(k))
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def kept_sum(values, mask):
     """Sum of the numbers that a mask keeps, in their order."""
     total = 0.0
@@ -281,7 +282,7 @@ def kept_sum(values, mask):
     return total
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def read_masks(values, masks, sums, kept):
     """Sums and sizes of the subsets, from the masks alone.
 

@@ -3,8 +3,8 @@
 Of n random numbers there are 2^n subset sums, so the nearest one to a target is exponentially near:
 n = O(log 1/eps) numbers replace the 1/eps that waiting for a single near number takes. Done for
 every weight, this turns a random network that is only a logarithmic factor too wide into any target
-network, by pruning alone. The solver is in `reprise.expressivity.subset_solver`, the construction
-in `reprise.expressivity.gadget`, pruning by search in `reprise.expressivity.edge_popup`.
+network, by pruning alone. The solver is in `subset_sum.solver`, the construction in
+`subset_sum.gadget`, pruning by search in `reprise.expressivity.edge_popup`.
 
 Pensia, Rajput, Nagle, Vishwakarma, Papailiopoulos, "Optimal lottery tickets via SubsetSum:
 logarithmic over-parameterization is sufficient", NeurIPS 2020, arXiv 2006.07990. Lueker, 1998, for
@@ -30,32 +30,29 @@ from reprise.expressivity.edge_popup import (
     DenseLinear,
     EdgePopupLinear,
     GadgetLinear,
-    accuracy,
-    check_sparsity,
-    dtype_of,
     feed_forward,
     kept_parameters,
     supermask,
-    train_classifier,
 )
-from reprise.expressivity.gadget import (
+from reprise.expressivity.relu import normal_target, relu_network
+from reprise.expressivity.subset_sum.gadget import (
     LargestError,
     PrunedRandomNetwork,
     find_largest_error,
     prune_to_target,
     rows_per_input,
 )
-from reprise.expressivity.images import Images
-from reprise.expressivity.relu import normal_target, relu_network
-from reprise.expressivity.subset_solver import (
+from reprise.expressivity.subset_sum.solver import (
     SubsetSumResult,
     solve_subset_sum,
     sparsest_subset,
     subset_from_mask,
     subset_sums,
 )
+from reprise.images import Images
 from reprise.runtime import device as runtime_device
 from reprise.runtime import generator, in_parallel, torch_generator
+from reprise.training import accuracy, dtype_of, train_classifier
 
 __all__ = [
     "Covering",
@@ -67,7 +64,6 @@ __all__ = [
     "SubsetSumResult",
     "WeightApproximation",
     "approximate_weights",
-    "check_parameters",
     "covering",
     "covering_radius",
     "draw_values",
@@ -650,99 +646,5 @@ def popup_run(
     rate = 0.01 if architecture == "lenet5" else 0.1
     options = {"epochs": epochs, "generator": random, "learning_rate": rate}
     train_classifier(model, images.x_train, images.y_train, **options)
-    return PopupRun(structure, sparsity, kept, accuracy(model, images.x_test, images.y_test))
-
-
-# --- the chapter's parameters ---------------------------------------------------------------------
-
-
-def check_parameters(
-    *,
-    dataset: str,
-    hidden: int,
-    target_epochs: int,
-    target_batch: int,
-    n_values: int,
-    eps: float,
-    hit_draws: int,
-    eps_grid: Sequence[float],
-    curve_n: Sequence[int],
-    curve_trials: int,
-    cover_trials: int,
-    product_trials: int,
-    bound_trials: int,
-    gadget_draws: int,
-    gadget_n: Sequence[int],
-    popup_train: int | None,
-    popup_hidden: int,
-    popup_redundancy: int,
-    popup_epochs: int,
-    popup_sparsities: Sequence[float],
-    popup_architectures: Sequence[str],
-) -> None:
-    """Refuse impossible parameters of the chapter before anything runs.
-
-    Raises
-    ------
-    ValueError
-        Naming the parameter, its value and what is allowed.
-    """
-    for name, value, least in (
-        ("hidden", hidden, 1),
-        ("target_epochs", target_epochs, 1),
-        ("target_batch", target_batch, 1),
-        ("hit_draws", hit_draws, 100),
-        ("curve_trials", curve_trials, 10),
-        ("cover_trials", cover_trials, 10),
-        ("product_trials", product_trials, 10),
-        ("bound_trials", bound_trials, 10),
-        ("gadget_draws", gadget_draws, 1),
-        ("popup_hidden", popup_hidden, 1),
-        ("popup_redundancy", popup_redundancy, 1),
-        ("popup_epochs", popup_epochs, 1),
-    ):
-        if not _is_int(value) or value < least:
-            raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
-    if dataset not in ("mnist", "digits"):
-        raise ValueError(f"dataset must be 'mnist' or 'digits', got {dataset!r}")
-    if not _is_int(n_values) or not 1 <= n_values <= 40:
-        raise ValueError(f"n_values must be an integer from 1 to 40, got {n_values!r}")
-    if not 0 < eps < 1:
-        raise ValueError(f"eps must lie in (0, 1), got {eps!r}")
-    falling = all(a > b for a, b in itertools.pairwise(eps_grid))
-    if len(eps_grid) < 3 or not falling or not all(1e-4 <= e < 0.5 for e in eps_grid):
-        raise ValueError(
-            f"eps_grid must hold 3 or more falling numbers from 0.5 down to 0.0001, "
-            f"got {list(eps_grid)!r}"
-        )
-    _rising("curve_n", curve_n, 5, 1, 22)
-    _rising("gadget_n", gadget_n, 3, 1, 40)
-    if popup_train is not None and (not _is_int(popup_train) or popup_train < 100):
-        raise ValueError(f"popup_train must be None or at least 100, got {popup_train!r}")
-    for sparsity in popup_sparsities:
-        check_sparsity(sparsity)
-    if not {0.0, 0.5} <= {float(s) for s in popup_sparsities}:
-        raise ValueError(
-            f"popup_sparsities must hold 0 and 0.5, which are judged, got {list(popup_sparsities)}"
-        )
-    for architecture in popup_architectures:
-        popup_sizes(architecture, 784 if dataset == "mnist" else 64, 1)
-    if "two_layer" not in popup_architectures:
-        raise ValueError(
-            f"popup_architectures must hold 'two_layer', which is judged, "
-            f"got {list(popup_architectures)!r}"
-        )
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _rising(name: str, values: Sequence[int], count: int, least: int, most: int) -> None:
-    """Ascending distinct integers in a range, ``count`` of them or more."""
-    inside = all(_is_int(v) and least <= v <= most for v in values)
-    if not inside or len(values) < count or any(a >= b for a, b in itertools.pairwise(values)):
-        raise ValueError(
-            f"{name} must hold {count} or more ascending integers from {least} to {most}, "
-            f"got {list(values)!r}"
-        )
+    percent = 100.0 * accuracy(model, images.x_test, images.y_test)
+    return PopupRun(structure, sparsity, kept, percent)

@@ -1,29 +1,32 @@
-"""What the chapter's page needs beside the algorithms: checked parameters, drawings, programs.
+"""What the chapter's page needs beside the algorithms: programs, drawings, a step player.
 
 Nothing else of the package imports this module.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import html
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import factorial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from matplotlib.colors import to_rgb
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from reprise.expressivity.looped import fleq_programs, library
 from reprise.expressivity.looped.compiled import CompiledMachine
 from reprise.expressivity.looped.experiments import Case, TaskRun, run_task
 from reprise.expressivity.looped.fleq import FleqMachine
-from reprise.expressivity.looped.gadgets import address_bits
 from reprise.expressivity.looped.subleq import FIRST_WORD, SubleqMachine
+from reprise.interactive import Slider, widget
+from reprise.notebook import Picture
 from reprise.plotting import COLORS, INK
-from reprise.runtime import check_integer, generator
+from reprise.runtime import generator
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,6 +41,7 @@ SHAPES = [  # words, columns, bits
     (64, 256, 16),
     (8, 32, 48),
 ]
+MOST_STATES = 400  # a page should stay below a few hundred kilobytes
 LANGUAGE_PROGRAMS = [  # name, source, bits
     ("greatest common divisor of 252, 105", library.gcd_source(252, 105), 9),
     ("Fibonacci number 20", library.fibonacci_source(20), 15),
@@ -66,17 +70,13 @@ class Group:
     cases: list[Case]
 
 
-def authors_programs(few: bool = False) -> list[Group]:
-    """Factorials, products, reversed lists and searches; ``few`` for the first of them only."""
+def authors_programs(most: int) -> list[Group]:
+    """Factorials, products, reversed lists and searches: the first ``most`` cases of each."""
     products = [(7, 9), (-5, 6), (0, 4), (12, 1), (3, 3), (-1, 8), (11, 10), (-20, 5), (25, 2)]
     products.append((1, 7))
     lists = [[1, 2, 3], [-128, 0, 127, 4], [5], [9, 9, -9, 1, 0], [-7, -6, -5, -4, 3, 2, 1]]
     values, targets = [-7, -6, -5, -4, 3, 2, 3], [3, 8, -7, -6, -5, -4, 2, 0]
-    if few:
-        products, lists, targets = products[:3], lists[:2], targets[:2]
-    factorials = [
-        Case(library.factorial(k), {"result": factorial(k)}) for k in range(2, 6 if few else 8)
-    ]
+    factorials = [Case(library.factorial(k), {"result": factorial(k)}) for k in range(2, 8)]
     multiplications = [Case(library.multiply(a, b), {"result": a * b}) for a, b in products]
     reversals = [
         Case(library.reverse(values), {f"w{i}": v for i, v in enumerate(reversed(values))})
@@ -87,10 +87,10 @@ def authors_programs(few: bool = False) -> list[Group]:
         for t in targets
     ]
     return [
-        Group(32, 16, 100, factorials),
-        Group(32, 16, 60, multiplications),
-        Group(64, 8, 40, reversals),
-        Group(128, 8, 80, searches),
+        Group(32, 16, 100, factorials[:most]),
+        Group(32, 16, 60, multiplications[:most]),
+        Group(64, 8, 40, reversals[:most]),
+        Group(128, 8, 80, searches[:most]),
     ]
 
 
@@ -228,57 +228,6 @@ def largest(differences: NDArray[np.float64]) -> float:
     return float(np.abs(differences).max())
 
 
-def check_parameters(
-    *,
-    fuzz: int,
-    language_programs: int,
-    shapes: int,
-    programs: int,
-    steps: int,
-    lam_bits: Sequence[int],
-    lam_columns: Sequence[int],
-    lam_programs: int,
-    newton_iters: int,
-    power_iters: int,
-    sgd_steps: int,
-    mlp_updates: int,
-    dim: int,
-    blocks: int,
-) -> None:
-    """Refuse impossible parameters of the chapter before anything runs.
-
-    Raises
-    ------
-    ValueError
-        Naming the parameter, its value and what is allowed.
-    """
-    for name, value, least, most in (
-        ("fuzz", fuzz, 1, None),
-        ("language_programs", language_programs, 1, len(LANGUAGE_PROGRAMS)),
-        ("shapes", shapes, 1, len(SHAPES)),
-        ("programs", programs, 1, None),
-        ("steps", steps, 1, None),
-        ("lam_programs", lam_programs, 1, None),
-        ("newton_iters", newton_iters, 8, None),
-        ("power_iters", power_iters, 1, None),
-        ("sgd_steps", sgd_steps, 1, None),
-        ("mlp_updates", mlp_updates, 1, None),
-    ):
-        if check_integer(name, value, least) > (most or value):
-            raise ValueError(f"{name} must be at most {most}, got {value}")
-    if len(lam_bits) < 2 or any(not 2 <= bits <= 48 for bits in lam_bits):
-        raise ValueError(f"lam_bits must hold at least 2 numbers from 2 to 48, got {lam_bits!r}")
-    if not lam_columns:
-        raise ValueError("lam_columns must hold at least one number, got none")
-    for columns in lam_columns:
-        if address_bits("lam_columns", columns) < 4:
-            raise ValueError(f"lam_columns must be at least 16, got {columns}")
-    if address_bits("dim", dim) != 3:
-        raise ValueError(f"dim must be 8, the size of the chapter's matrices, got {dim}")
-    if address_bits("blocks", blocks) < 5:
-        raise ValueError(f"blocks must be at least 32, got {blocks}")
-
-
 def draw_card(ax: Axes, machine: SubleqMachine, X: Tensor, words: int, code: int) -> None:
     """Draw a sequence as a punch card: +1 blue, -1 orange, 0 empty.
 
@@ -308,3 +257,85 @@ def draw_card(ax: Axes, machine: SubleqMachine, X: Tensor, words: int, code: int
         ax.axvline(bound - 0.5, color=INK, alpha=0.6, lw=0.8)
     ax.set_xticks([0, (FIRST_WORD + first - 1) / 2, (first + end - 1) / 2])
     ax.set_xticklabels(["scratch", "memory", "program"])
+
+
+def step_player(
+    machine: SubleqMachine,
+    states: Tensor,
+    *,
+    source: str,
+    lines: Sequence[int],
+    names: Mapping[str, int],
+    caption: str,
+    alt: str,
+    interval_ms: int = 350,
+) -> Picture:
+    """Show a run of a SUBLEQ program, step by step.
+
+    Parameters
+    ----------
+    machine : SubleqMachine
+    states : Tensor, shape (t + 1, d, n)
+        The sequence before each step and at the end, from ``transformer.loop(..., trace=True)``.
+    source : str
+        The program's text.
+    lines : sequence of int
+        The source line, from 1, of each instruction.
+    names : mapping from str to int
+        Words by name; those whose name begins with ``$`` are left out of the table.
+    caption, alt : str
+        As for `reprise.notebook.picture`.
+    interval_ms : int
+        Milliseconds a step.
+
+    Returns
+    -------
+    reprise.notebook.Picture
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 2 states or more than `MOST_STATES`.
+    """
+    if not 2 <= len(states) <= MOST_STATES:
+        raise ValueError(f"states must hold 2 to {MOST_STATES} states, got {len(states)}")
+    cells = np.rint(states.detach().cpu().numpy()).astype(int)  # (t + 1, d, n)
+    words = max(names.values()) + 1
+    reading = machine.read(states, words)
+    shown = {name: at for name, at in names.items() if not name.startswith("$")}
+    data = {
+        "d": machine.width,
+        "n": machine.columns,
+        "first": changes(np.zeros_like(cells[0]), cells[0]),
+        "steps": [changes(before, after) for before, after in pairwise(cells)],
+        "rows": [[name, rows.start, rows.stop] for name, rows in machine.rows.items()],
+        "words": [FIRST_WORD, FIRST_WORD + words, FIRST_WORD + words + len(lines)],
+        "names": list(shown),
+        "values": reading.memory[:, list(shown.values())].tolist(),
+        "pc": reading.pc.tolist(),
+        "lines": list(lines),
+    }
+    listing = "".join(
+        f"<span>{i:3d}  {html.escape(line)}\n</span>"
+        for i, line in enumerate(source.splitlines(), 1)
+    )
+    last = len(states) - 1
+    return widget(
+        "machine",
+        sliders=[Slider("step", "", 0, last, 1, last)],
+        plays="step",
+        stage=f'<canvas role="img" aria-label="{html.escape(alt)}"></canvas>'
+        f'<div class="side"><pre aria-label="source">{listing}</pre>'
+        '<table aria-label="memory"><tbody></tbody></table></div>',
+        data=data,
+        interval_ms=interval_ms,
+        caption=caption,
+        alt=alt,
+    )
+
+
+def changes(before: ArrayLike, after: ArrayLike) -> list[int]:
+    """What differs between two arrays of integers, as flat positions and new values in turn."""
+    before, after = np.asarray(before).ravel(), np.asarray(after).ravel()
+    at = np.flatnonzero(before != after)
+    return np.stack([at, after[at]], axis=1).ravel().tolist()

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reprise.expressivity.relu import input_gradient, relu_network, unit_inputs
-from reprise.expressivity.subset_solver import MOST_EXACT, solve_subset_sum, subset_from_mask
+from reprise.expressivity.subset_sum.solver import MOST_EXACT, solve_subset_sum, subset_from_mask
 from reprise.runtime import generator
 
 Floats = NDArray[np.float64]
