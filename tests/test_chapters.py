@@ -24,7 +24,7 @@ SANITIZER = "tests/nbval.cfg"
 def smoke_runs(root):
     """Bring the smoke runs of all pages up to date, two at a time."""
     pages = book.notebooks(root)
-    book.run_all(pages, "smoke")
+    running.run_all(pages, "smoke")
     return {page.id: nbformat.read(page.run_path("smoke"), as_version=4) for page in pages}
 
 
@@ -35,7 +35,7 @@ def nbval_runs(root):
     def run(page):
         # progress bars would be outputs that the reference does not have
         environment = {**os.environ, "TQDM_DISABLE": "1", "REPRISE_THREADS": "1"}
-        environment |= book.kernel_environment("smoke")
+        environment |= running.kernel_environment("smoke")
         environment.pop("PYTEST_CURRENT_TEST", None)
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval"]
         command += ["--nbval-current-env", f"--nbval-sanitize-with={root / SANITIZER}"]
@@ -133,7 +133,7 @@ def test_figures_have_text_alternatives(any_page, smoke_runs):
 def test_reference_holds_the_source_with_smoke_parameters(any_page):
     reference = nbformat.read(any_page.reference, as_version=4)
     code = [cell.source for cell in reference.cells if cell.cell_type == "code"]
-    assert code == book.expected_reference_code(any_page), (
+    assert code == references.expected_reference_code(any_page), (
         f"the reference is stale: make reference C={any_page.id}"
     )
 

@@ -41,8 +41,8 @@ FLAGS = (
 @pytest.fixture(scope="module")
 def site(root):
     """Folder of the site built from the smoke runs; any warning of the build is an error."""
-    book.run_all(book.notebooks(root), "smoke")
-    return book.build_site(root, "smoke", out=root / "_build" / "check")
+    running.run_all(book.notebooks(root), "smoke")
+    return site.build_site(root, "smoke", out=root / "_build" / "check")
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +157,7 @@ def test_scoreboard_shows_every_claim(browser, address, root):
         "return [...document.querySelectorAll('.reprise-scoreboard tbody tr')]"
         ".map(r => ['th', '.reprise-verdict'].map(s => r.querySelector(s).innerText))"
     )
-    records = book.collect(root, "smoke")
+    records = running.collect(root, "smoke")
     assert rows == [[f"{r['chapter']} {r['id']}", r["verdict"]] for r in records]
 
 

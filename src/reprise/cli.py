@@ -19,11 +19,12 @@ from typing import Any
 import nbformat
 import yaml
 
-from reprise import book
-from reprise.book import Chapter, say
+from reprise import book, references, running, site
+from reprise.board import hero_svg, standalone_svg
+from reprise.book import Chapter
 from reprise.ledger import LedgerError, tally
+from reprise.running import say
 from reprise.runtime import PROFILES, atomic_write, thread_count
-from reprise.site import hero_svg, standalone_svg
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,11 +57,11 @@ def run(root: Path, options: argparse.Namespace) -> None:
         raise book.BookError(f"-o must name an .ipynb file, got {out}")
     begin = time.perf_counter()
     try:
-        book.execute(chapter, parameters, out, progress=not options.quiet)
+        running.execute(chapter, parameters, out, progress=not options.quiet)
     except Exception as error:
         raise RuntimeError(f"{chapter.id} failed: {error}") from error
     seconds = time.perf_counter() - begin
-    records = book.describe_run(chapter, nbformat.read(out, as_version=4))
+    records = running.describe_run(chapter, nbformat.read(out, as_version=4))
     if records:
         say(scoreboard_text(records))
     say(f"{out}: {tally(records)} in {seconds:.1f} s")
@@ -73,7 +74,7 @@ def scoreboard(root: Path, options: argparse.Namespace) -> None:
     profiles = [options.profile] if options.profile else ["book", "smoke"]
     records: list[dict[str, Any]] = []
     for profile in profiles:
-        records = records or book.collect(root, profile)
+        records = records or running.collect(root, profile)
     if not records:
         raise FileNotFoundError("no runs found: 'make book PROFILE=smoke' makes them in minutes")
     print(json.dumps(records, indent=2) if options.json else scoreboard_text(records))
@@ -82,10 +83,10 @@ def scoreboard(root: Path, options: argparse.Namespace) -> None:
 def build(root: Path, options: argparse.Namespace) -> None:
     """Bring the runs of a profile up to date and publish the site."""
     begin = time.perf_counter()
-    book.run_all(book.notebooks(root), options.profile, jobs=options.jobs)
+    running.run_all(book.notebooks(root), options.profile, jobs=options.jobs)
     if not options.no_site:
         out = Path(options.out).resolve() if options.out else root
-        book.build_site(root, options.profile, out=out)
+        site.build_site(root, options.profile, out=out)
     say(f"all done in {time.perf_counter() - begin:.1f} s")
 
 
@@ -101,9 +102,9 @@ def notebook(root: Path, options: argparse.Namespace) -> None:
 def reference(root: Path, options: argparse.Namespace) -> None:
     """Run chapters at smoke and store the runs as what nbval compares with."""
     wanted = [book.chapter(root, id) for id in options.chapters] or book.notebooks(root)
-    book.run_all(wanted, "smoke", jobs=options.jobs)
+    running.run_all(wanted, "smoke", jobs=options.jobs)
     for chapter in wanted:
-        say(f"wrote {book.write_reference(chapter).relative_to(root)}")
+        say(f"wrote {references.write_reference(chapter).relative_to(root)}")
 
 
 def picture(root: Path, options: argparse.Namespace) -> None:
@@ -158,11 +159,11 @@ def _parser() -> argparse.ArgumentParser:
     board.add_argument("--json", action="store_true")
     board.add_argument("--profile", choices=PROFILES, help="default: book, else smoke")
 
-    site = command(build)
-    site.add_argument("--profile", choices=PROFILES, default="book")
-    site.add_argument("--jobs", type=_positive, default=2, help="chapters at a time")
-    site.add_argument("--out", help="folder for _build/html (default: the project)")
-    site.add_argument("--no-site", action="store_true", help="run the chapters only")
+    publish = command(build)
+    publish.add_argument("--profile", choices=PROFILES, default="book")
+    publish.add_argument("--jobs", type=_positive, default=2, help="chapters at a time")
+    publish.add_argument("--out", help="folder for _build/html (default: the project)")
+    publish.add_argument("--no-site", action="store_true", help="run the chapters only")
 
     plain = command(notebook)
     plain.add_argument("chapter")

@@ -25,6 +25,7 @@ import numpy as np
 
 from reprise.runtime import PROFILES, is_integer
 
+PACKAGE = Path(__file__).parent
 COLUMNS = 84  # of a line of code on a page
 MOST = 2**31 - 1  # what an integer may be where nothing lower is said: arrays are indexed by it
 
@@ -72,10 +73,12 @@ class Integer:
         return f"{kind} from {self.least} to {self.most}"
 
     def notation(self) -> str:
-        several = {1: "", 2: "even, "}.get(self.multiple_of, f"a multiple of {self.multiple_of}, ")
-        if self.most == MOST:
-            return f"{several}{self.least} or more"
-        return f"{several}{self.least} to {self.most}"
+        known = {1: "", 2: "even"}.get(self.multiple_of, f"a multiple of {self.multiple_of}")
+        if self.most < MOST:
+            bound = f"{self.least} to {self.most}"
+        else:  # an even number is known to be at least 2
+            bound = f"≥ {self.least}" if self.least != self.multiple_of or not known else ""
+        return " ".join(filter(None, (known, bound)))
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class PowerOfTwo:
         return f"a power of two from {self.least} to {self.most}"
 
     def notation(self) -> str:
-        return f"a power of two, {self.least} or more"
+        return f"a power of two ≥ {self.least}"
 
 
 @dataclass(frozen=True)
@@ -134,11 +137,14 @@ class Real:
         return f"a finite number {bounds}".rstrip()
 
     def notation(self) -> str:
-        low = f"above {self.above:g}" if self.above is not None else ""
-        low = f"from {self.at_least:g}" if self.at_least is not None else low
-        high = f"below {self.below:g}" if self.below is not None else ""
-        high = f"to {self.at_most:g}" if self.at_most is not None else high
-        return " ".join(filter(None, (low, high)))
+        open_low, open_high = self.above is not None, self.below is not None
+        low = self.above if open_low else self.at_least
+        high = self.below if open_high else self.at_most
+        if low is None or high is None:
+            sign = (">" if open_low else "≥") if high is None else ("<" if open_high else "≤")
+            bound = low if high is None else high
+            return "" if bound is None else f"{sign} {bound:g}"
+        return f"in {'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
 
 
 @dataclass(frozen=True, init=False)
@@ -228,12 +234,14 @@ class ListOf:
 
     def notation(self) -> str:
         each = self.kind.notation()
-        return f"{self._count()}, each {each}" if each else self._count()
+        count = "+" if self.most is None else f" to {self.most}"
+        count = f"{self.least}{'' if self.least == self.most else count}"
+        return " ".join(filter(None, (count, self.order or "values", each)))
 
     def _count(self) -> str:
         count = f"{self.least} or more" if self.most is None else f"{self.least} to {self.most}"
         count = str(self.least) if self.least == self.most else count
-        return f"{count} {self.order}" if self.order else count
+        return f"{count} {self.order} values" if self.order else f"{count} values"
 
 
 @dataclass(frozen=True)
@@ -379,7 +387,7 @@ def refusal(name: str, rule: str, value: Any) -> ParameterError:
 
 
 @cache
-def knobs(chapter: str) -> Knobs:
+def knobs(chapter: str, package: Path = PACKAGE) -> Knobs:
     """The knobs of a chapter.
 
     Read from their file alone: importing the chapter's package would import its kernels, and
@@ -389,13 +397,15 @@ def knobs(chapter: str) -> Knobs:
     ----------
     chapter : str
         ``"part/slug"``.
+    package : Path
+        The folder of the package's source, of a checkout where it is not the installed one.
 
     Raises
     ------
     ValueError
         If the chapter declares none.
     """
-    path = Path(__file__).parent / chapter / "knobs.py"
+    path = package / chapter / "knobs.py"
     if not path.exists():
         raise ValueError(f"chapter must have its knobs in {path}, got {chapter!r}")
     spec = importlib.util.spec_from_file_location(f"knobs of {chapter}", path)

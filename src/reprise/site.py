@@ -1,34 +1,70 @@
-"""What the published site shows beyond the chapters' own pages.
+"""Publish the runs of a profile as a site.
 
 The staged site holds the book's pages with each chapter replaced by its executed notebook, and the
-pieces that are made from the runs: the scoreboard, the table of papers, a figure for each chapter
-and the stored results at the papers' scale.
+pieces that `board` makes from the runs. jupyter-book turns it into HTML; its warnings are errors.
 """
 
 from __future__ import annotations
 
 import hashlib
-import html
-import json
-import re
-from collections.abc import Iterable, Mapping
+import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
-from typing import Any
 
 import nbformat
-import yaml
 
-from reprise.book import (
-    Chapter,
-    describe_run,
-    notebooks,
-    remove_others,
-    sync_file,
-    without_noise,
-)
-from reprise.ledger import ledger_html, tally, verdict_badge
+from reprise import board
+from reprise.book import notebooks
+from reprise.references import without_noise
+from reprise.running import describe_run, say
+from reprise.runtime import atomic_write
 
-HERO = re.compile(r'(?s)<figure class="reprise-figure" data-hero="true">(<svg.*?</svg>)')
+
+def build_site(root: Path, profile: str, *, out: Path) -> Path:
+    """Publish the runs of a profile as HTML; warnings are errors.
+
+    Parameters
+    ----------
+    root : Path
+    profile : str
+        Whose runs to show; every chapter must have one.
+    out : Path
+        Folder that gets ``_build/html``.
+
+    Returns
+    -------
+    Path
+        The folder of ``index.html``.
+
+    Raises
+    ------
+    RuntimeError
+        If jupyter-book fails; the message ends with its output.
+    """
+    staged = root / "_build" / "site" / profile
+    key = stage(root, profile, staged)
+    html = out / "_build" / "html"
+    stamp = out / "_build" / "site.key"
+    if (html / "index.html").exists() and stamp.exists() and stamp.read_text() == key:
+        say(f"site is up to date: {html / 'index.html'}")
+        return html
+    begin = time.perf_counter()
+    say("building the site ...")
+    stamp.unlink(missing_ok=True)
+    # Sphinx warns of files that it left there itself
+    for folder in (html, out / "_build" / ".doctrees", out / "_build" / "jupyter_execute"):
+        shutil.rmtree(folder, ignore_errors=True)
+    program = Path(sys.executable).with_name("jupyter-book")
+    command = [str(program), "build", str(staged)]
+    command += ["--path-output", str(out), "--warningiserror", "--keep-going"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=staged)
+    if result.returncode:
+        raise RuntimeError(f"jupyter-book failed\n{result.stdout[-4000:]}\n{result.stderr[-6000:]}")
+    stamp.write_text(key)
+    say(f"site took {time.perf_counter() - begin:.1f} s: {html / 'index.html'}")
+    return html
 
 
 def stage(root: Path, profile: str, staged: Path) -> str:
@@ -66,12 +102,12 @@ def stage(root: Path, profile: str, staged: Path) -> str:
     for c in pages:
         files[Path(f"{c.id}.ipynb")] = nbformat.writes(_for_page(runs[c.id])).encode()
     generated = {
-        "scoreboard.html": scoreboard_html(records),
-        "tally.md": tally_sentence(records, profile),
-        "papers.md": papers_table(root, listed, records),
-        "gallery.html": gallery(listed, runs),
-        "results.html": stored_results(root),
-        "speed.md": speed_table(root),
+        "scoreboard.html": board.scoreboard_html(records),
+        "tally.md": board.tally_sentence(records, profile),
+        "papers.md": board.papers_table(root, listed, records),
+        "gallery.html": board.gallery(listed, runs),
+        "results.html": board.stored_results(root),
+        "speed.md": board.speed_table(root),
     }
     for name, text in generated.items():
         files[Path("_generated") / name] = text.encode()
@@ -84,112 +120,19 @@ def stage(root: Path, profile: str, staged: Path) -> str:
     return digest.hexdigest()
 
 
-def scoreboard_html(records: Iterable[Mapping[str, Any]]) -> str:
-    """All claims of all chapters, a row a claim, verdicts first."""
-    rows = []
-    for r in records:
-        link = f"{r['chapter']}.html"
-        rows.append(
-            f"<tr><td>{verdict_badge(r['verdict'])}</td>"
-            f'<th scope="row"><a href="{link}#the-ledger">{html.escape(r["chapter"])} '
-            f"{html.escape(r['id'])}</a></th>"
-            f"<td>{html.escape(r['statement'])}</td><td>{html.escape(r['measured'])}</td>"
-            f"<td>{html.escape(r['profile'])}</td></tr>"
-        )
-    return (
-        '<div class="reprise-scroll"><table class="reprise-scoreboard"><thead><tr><th>verdict</th>'
-        "<th>claim</th><th>statement</th><th>measured</th><th>profile</th></tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table></div>\n"
-    )
+def sync_file(target: Path, content: bytes) -> None:
+    """Write ``content`` unless the file holds it already, so that its time stamp stays."""
+    if target.exists() and target.read_bytes() == content:
+        return
+    with atomic_write(target) as file:
+        file.write_bytes(content)
 
 
-def tally_sentence(records: list[Mapping[str, Any]], profile: str) -> str:
-    """One line: how many claims, how many of each verdict, at which profile."""
-    papers = len({r["chapter"] for r in records})
-    claims = "1 claim" if len(records) == 1 else f"{len(records)} claims"
-    noun = "paper" if papers == 1 else "papers"
-    return (
-        f"**{claims} of {papers} {noun}, recomputed at the `{profile}` profile: "
-        f"{tally(records)}.**\n"
-    )
-
-
-def papers_table(
-    root: Path, listed: Iterable[Chapter], records: Iterable[Mapping[str, Any]]
-) -> str:
-    """The seventeen papers by part; those without a chapter are marked."""
-    written = {c.id for c in listed}
-    by_chapter: dict[str, list[Mapping[str, Any]]] = {}
-    for r in records:
-        by_chapter.setdefault(r["chapter"], []).append(r)
-    lines = []
-    for part in yaml.safe_load((root / "book" / "papers.yml").read_text()):
-        lines += [f"### {part['title']}", "", "| paper | | claims |", "|---|---|---|"]
-        for paper in part["papers"]:
-            id = f"{part['part']}/{paper['slug']}"
-            title = f"[{paper['title']}](/{id})" if id in written else paper["title"]
-            claims = tally(by_chapter[id]) if id in by_chapter else "*not yet written*"
-            arxiv = f"[arXiv {paper['arxiv']}](https://arxiv.org/abs/{paper['arxiv']})"
-            lines.append(
-                f"| {title}<br>{paper['authors']} | {paper['venue']}, {arxiv} | {claims} |"
-            )
-        lines.append("")
-    return "\n".join(lines)
-
-
-def hero_svg(notebook: nbformat.NotebookNode) -> str | None:
-    """The drawing of the figure that stands for a chapter, or None."""
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            match = HERO.search(output.get("data", {}).get("text/html", ""))
-            if match:
-                return match[1]
-    return None
-
-
-def gallery(listed: Iterable[Chapter], notebooks: Mapping[str, nbformat.NotebookNode]) -> str:
-    """A linked figure for each chapter, drawn by its own run."""
-    cards = []
-    for c in listed:
-        drawing = hero_svg(notebooks[c.id])
-        if drawing:
-            title = html.escape(chapter_title(notebooks[c.id]))
-            cards.append(
-                f'<a class="reprise-card" href="{c.id}.html">{drawing}<span>{title}</span></a>'
-            )
-    return f'<div class="reprise-gallery">{"".join(cards)}</div>\n'
-
-
-def chapter_title(notebook: nbformat.NotebookNode) -> str:
-    """The text of a notebook's first heading."""
-    for cell in notebook.cells:
-        prose = re.sub(r"(?s)```.*?```", "", cell.source) if cell.cell_type == "markdown" else ""
-        if match := re.search(r"(?m)^# (.+)$", prose):
-            return match[1]
-    return ""
-
-
-def standalone_svg(drawing: str) -> str:
-    """A page's drawing as a file of its own, whose ink follows the viewer's theme."""
-    style = "<style>svg{color:#24292f}@media(prefers-color-scheme:dark){svg{color:#d8dee4}}</style>"
-    return re.sub(r"(<svg[^>]*>)", rf"\1{style}", drawing, count=1)
-
-
-def stored_results(root: Path) -> str:
-    """The ledgers of runs at the papers' own scale, with hardware and date."""
-    pieces = []
-    for path in sorted((root / "results").rglob("*.json")):
-        stored = json.loads(path.read_text())
-        head = html.escape(f"{stored['chapter']}: {stored['hardware']}, {stored['date']}, ")
-        head += html.escape(f"{stored['seconds'] / 60:.0f} minutes; {tally(stored['claims'])}")
-        pieces.append(f"<p>{head}</p>{ledger_html(stored['claims'])}")
-    return "".join(pieces) or "<p>No run at the <code>paper</code> profile is stored yet.</p>\n"
-
-
-def speed_table(root: Path) -> str:
-    """The benchmark table that ``make bench`` stored, as Markdown."""
-    path = root / "results" / "speed.md"
-    return path.read_text() if path.exists() else "*`make bench` has not stored a table yet.*\n"
+def remove_others(folder: Path, keep: set[Path]) -> None:
+    """Delete the files below ``folder`` that are not in ``keep``."""
+    for path in folder.rglob("*"):
+        if path.is_file() and path not in keep and "_build" not in path.parts[len(folder.parts) :]:
+            path.unlink()
 
 
 def _for_page(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:

@@ -128,7 +128,7 @@ def toy(project):
 def finished(tmp_path_factory):
     """The toy with its smoke run, for tests that only read."""
     toy = Chapter(build(tmp_path_factory.mktemp("finished")), "toy/sum")
-    book.execute(toy, toy.parameters("smoke"), toy.run_path("smoke"))
+    running.execute(toy, toy.parameters("smoke"), toy.run_path("smoke"))
     return toy
 
 
@@ -471,7 +471,7 @@ def failed(finished, tmp_path_factory):
     toy = Chapter(shutil.copytree(finished.root, folder), finished.id)
     changes = {"digits": False, "draw": False, "fail": True}
     with pytest.raises(papermill.PapermillExecutionError, match="a sum that fails"):
-        book.execute(toy, {**SMOKE, **changes}, toy.run_path("smoke"))
+        running.execute(toy, {**SMOKE, **changes}, toy.run_path("smoke"))
     return toy
 
 
@@ -479,7 +479,7 @@ def test_a_failed_run_leaves_the_older_one_untouched(failed, finished):
     for suffix in (".ipynb", ".json"):
         now, then = (c.run_path("smoke").with_suffix(suffix) for c in (failed, finished))
         assert now.read_bytes() == then.read_bytes()
-    assert book.is_current(failed, "smoke")
+    assert running.is_current(failed, "smoke")
 
 
 def test_a_failed_run_is_kept_for_reading(failed):
@@ -525,15 +525,15 @@ def test_an_interrupted_run_leaves_nothing(error, older, done, monkeypatch):
     before = {p: p.read_bytes() for p in out.parent.glob("*")}
     stand_in(monkeypatch, act)
     with pytest.raises(error):
-        book.execute(done, SMOKE, out)
+        running.execute(done, SMOKE, out)
     assert {p: p.read_bytes() for p in out.parent.glob("*")} == before
-    assert book.is_current(done, "smoke") == older
+    assert running.is_current(done, "smoke") == older
 
 
 def test_a_good_run_removes_the_failed_one(done, monkeypatch):
     stand_in(monkeypatch, write_run)
     failed = write(done.run_path("smoke").with_name("sum.failed.ipynb"), "old")
-    book.execute(done, SMOKE, done.run_path("smoke"))
+    running.execute(done, SMOKE, done.run_path("smoke"))
     assert not failed.exists()
 
 
@@ -543,8 +543,8 @@ def test_a_source_edited_during_the_run_makes_it_stale(done, monkeypatch):
         edit(done.source, "# A sum", "# The sum")
 
     stand_in(monkeypatch, act)
-    book.execute(done, SMOKE, done.run_path("smoke"))
-    assert not book.is_current(done, "smoke")
+    running.execute(done, SMOKE, done.run_path("smoke"))
+    assert not running.is_current(done, "smoke")
 
 
 @pytest.mark.parametrize("before", [None, "a-log"])
@@ -566,9 +566,9 @@ def test_the_data_log_is_set_only_during_the_run(before, error, done, monkeypatc
     stand_in(monkeypatch, act)
     if error:
         with pytest.raises(error):
-            book.execute(done, {}, done.run_path("book"))
+            running.execute(done, {}, done.run_path("book"))
     else:
-        book.execute(done, {}, done.run_path("book"))
+        running.execute(done, {}, done.run_path("book"))
         manifest = json.loads(done.run_path("book").with_suffix(".json").read_text())
         assert [load["name"] for load in manifest["data"]] == ["digits"]
     assert os.environ.get("REPRISE_DATA_LOG") == before
@@ -588,9 +588,9 @@ def manifest_of(toy):
 
 
 def test_a_finished_run_is_current(finished):
-    assert book.is_current(finished, "smoke")
-    assert not book.is_current(finished, "book")
-    assert not book.is_current(Chapter(finished.root, "toy/late"), "smoke")
+    assert running.is_current(finished, "smoke")
+    assert not running.is_current(finished, "book")
+    assert not running.is_current(Chapter(finished.root, "toy/late"), "smoke")
 
 
 @pytest.mark.parametrize(
@@ -621,9 +621,9 @@ def test_a_finished_run_is_current(finished):
     ],
 )
 def test_a_run_is_stale_after_a_change_of(change, done):
-    assert book.is_current(done, "smoke")
+    assert running.is_current(done, "smoke")
     change(done)
-    assert not book.is_current(Chapter(done.root, done.id), "smoke")
+    assert not running.is_current(Chapter(done.root, done.id), "smoke")
 
 
 @pytest.mark.parametrize(
@@ -636,15 +636,15 @@ def test_a_run_with_a_damaged_manifest_is_stale(content, done):
         stored = json.loads(manifest_of(done).read_text())
         content = json.dumps({"key": stored["key"], "notebook": stored["notebook"]}).encode()
     manifest_of(done).write_bytes(content)
-    assert not book.is_current(done, "smoke")
+    assert not running.is_current(done, "smoke")
 
 
 def test_a_run_is_stale_after_a_change_of_a_module(done, package):
-    assert book.is_current(done, "smoke")
+    assert running.is_current(done, "smoke")
     edit(package / "site.py", '"""What', '"""That which')
-    assert book.is_current(done, "smoke")
+    assert running.is_current(done, "smoke")
     edit(package / "runtime.py", '"""Where', '"""From where')
-    assert not book.is_current(done, "smoke")
+    assert not running.is_current(done, "smoke")
 
 
 def test_a_run_is_stale_after_a_change_of_its_data(finished, monkeypatch):
@@ -656,9 +656,9 @@ def test_a_run_is_stale_after_a_change_of_its_data(finished, monkeypatch):
 
     fingerprint = data.resolve("digits").fingerprint
     monkeypatch.setattr(data, "resolve", resolve)
-    assert book.is_current(finished, "smoke")
+    assert running.is_current(finished, "smoke")
     fingerprint = "another"
-    assert not book.is_current(finished, "smoke")
+    assert not running.is_current(finished, "smoke")
     assert asked == ["digits", "digits"]
 
 
@@ -668,7 +668,7 @@ def test_time_stamps_do_not_matter(done):
         path.write_bytes(path.read_bytes())
         os.utime(path, (later, later))
     write(done.root / "book" / "intro.md", "# Another intro\n")
-    assert book.is_current(done, "smoke")
+    assert running.is_current(done, "smoke")
 
 
 # Bringing many runs up to date.
@@ -681,7 +681,7 @@ def both(tmp_path_factory):
     for slug, text in {"sum": "{profile: smoke}", "late": "{profile: smoke, fail: true}"}.items():
         write(root / "book" / "profiles" / "smoke" / f"{slug}.yaml", text)
     with pytest.raises(RuntimeError) as error:
-        book.run_all(book.chapters(root), "smoke", jobs=1)
+        running.run_all(book.chapters(root), "smoke", jobs=1)
     return root, str(error.value)
 
 
@@ -689,8 +689,8 @@ def test_a_failing_chapter_is_named_and_does_not_stop_the_other(both):
     root, message = both
     late, toy = book.chapters(root)
     assert message == "1 chapter(s) failed\ntoy/late: ArithmeticError: a sum that fails"
-    assert book.is_current(toy, "smoke")
-    assert not book.is_current(late, "smoke")
+    assert running.is_current(toy, "smoke")
+    assert not running.is_current(late, "smoke")
     assert files_below(late.run_path("smoke").parent) == {
         "late.failed.ipynb",
         "sum.ipynb",
@@ -702,13 +702,13 @@ def test_only_what_is_stale_runs_and_then_nothing(both, tmp_path, monkeypatch, c
     root = shutil.copytree(both[0], tmp_path / "mended")
     write(root / "book" / "profiles" / "smoke" / "late.yaml", "{profile: smoke}")
     wanted = book.chapters(root)
-    assert book.run_all(wanted, "smoke", jobs=2) == ["toy/late"]
+    assert running.run_all(wanted, "smoke", jobs=2) == ["toy/late"]
     lines = capsys.readouterr().out
     assert "toy/sum: smoke run is up to date" in lines
     assert "; 1 reproduced, 1 not reproduced" in lines
     assert not wanted[0].run_path("smoke").with_name("late.failed.ipynb").exists()
     monkeypatch.delattr(book, "ProcessPoolExecutor")
-    assert book.run_all(wanted, "smoke", jobs=2) == []
+    assert running.run_all(wanted, "smoke", jobs=2) == []
 
 
 @pytest.fixture
@@ -731,8 +731,8 @@ def pools(monkeypatch):
 
 @pytest.mark.parametrize(("jobs", "pool"), [(1, (1, 6)), (2, (1, 6)), (9, (1, 6))])
 def test_a_forced_run_has_all_cores_when_alone(jobs, pool, done, pools):
-    assert book.run_all([done], "smoke", jobs=jobs) == []
-    assert book.run_all([done], "smoke", jobs=jobs, force=True) == ["toy/sum"]
+    assert running.run_all([done], "smoke", jobs=jobs) == []
+    assert running.run_all([done], "smoke", jobs=jobs, force=True) == ["toy/sum"]
     assert pools == [pool, ("toy/sum", SMOKE)]
 
 
@@ -740,7 +740,7 @@ def test_a_forced_run_has_all_cores_when_alone(jobs, pool, done, pools):
 def test_cores_are_shared_out(jobs, pool, both, pools):
     root, _ = both
     with pytest.raises(RuntimeError, match=r"^1 chapter"):  # toy/late has no notebook to read
-        book.run_all(book.chapters(root), "smoke", jobs=jobs, force=True)
+        running.run_all(book.chapters(root), "smoke", jobs=jobs, force=True)
     assert pools[0] == pool
 
 
@@ -749,7 +749,7 @@ def test_a_broken_source_does_not_stop_the_others(both, pools, tmp_path):
     late, toy = book.chapters(root)
     late.source.write_text("---\nkernelspec: {}\n---\n# No parameters\n")
     with pytest.raises(RuntimeError, match=r"^1 chapter\(s\) failed\ntoy/late: .*'parameters'"):
-        book.run_all([late, toy], "smoke", jobs=1, force=True)
+        running.run_all([late, toy], "smoke", jobs=1, force=True)
     assert ("toy/sum", {"profile": "smoke"}) in pools
 
 
@@ -758,7 +758,7 @@ def test_a_syntax_error_in_a_chapter_is_left_to_its_run(both, pools, tmp_path):
     late, toy = book.chapters(root)
     edit(toy.source, "total = n", "total = = n")
     with pytest.raises(RuntimeError, match="toy/late"):  # it has no notebook to read
-        book.run_all([toy, late], "smoke", jobs=1)
+        running.run_all([toy, late], "smoke", jobs=1)
     assert ("toy/sum", {"profile": "smoke"}) in pools
     assert ("toy/late", {"profile": "smoke", "fail": True}) in pools
 
@@ -771,7 +771,7 @@ def test_a_chapter_without_a_ledger_fails_every_time(toy, monkeypatch):
     monkeypatch.setattr(book, "ProcessPoolExecutor", lambda size, **_: ThreadPoolExecutor(size))
     for _ in range(2):
         with pytest.raises(RuntimeError, match="must show its ledger"):
-            book.run_all([toy], "smoke")
+            running.run_all([toy], "smoke")
 
 
 # References.
@@ -779,7 +779,7 @@ def test_a_chapter_without_a_ledger_fails_every_time(toy, monkeypatch):
 
 @pytest.fixture(scope="module")
 def reference(finished):
-    return book.as_reference(nbformat.read(finished.run_path("smoke"), as_version=4))
+    return references.as_reference(nbformat.read(finished.run_path("smoke"), as_version=4))
 
 
 def outputs(notebook):
@@ -814,7 +814,7 @@ def test_a_reference_keeps_code_text_and_tags(reference, finished):
 def test_a_reference_has_no_drawings(reference):
     assert "<svg" not in nbformat.writes(reference)
     html = [o.data["text/html"] for o in outputs(reference) if "text/html" in o.get("data", {})]
-    assert html[0] == book.FIGURE_IN_REFERENCE
+    assert html[0] == references.FIGURE_IN_REFERENCE
     assert "reprise-ledger" in html[-1]
 
 
@@ -822,49 +822,49 @@ def test_two_figures_in_one_output_are_both_replaced():
     figure = '<figure class="reprise-figure reprise-player" data-hero="x">\n<svg/></figure>'
     data = {"text/html": f"<p>a</p>{figure}<p>b</p>{figure}<p>c</p>", "text/plain": "x"}
     cell = nbformat.v4.new_code_cell("", outputs=[nbformat.v4.new_output("display_data", data)])
-    [output] = outputs(book.as_reference(nbformat.v4.new_notebook(cells=[cell])))
-    note = book.FIGURE_IN_REFERENCE
+    [output] = outputs(references.as_reference(nbformat.v4.new_notebook(cells=[cell])))
+    note = references.FIGURE_IN_REFERENCE
     assert output.data["text/html"] == f"<p>a</p>{note}<p>b</p>{note}<p>c</p>"
 
 
 def test_making_a_reference_changes_neither_its_input_nor_a_reference(reference, finished):
     ran = nbformat.read(finished.run_path("smoke"), as_version=4)
     before = copy.deepcopy(ran)
-    book.as_reference(ran)
+    references.as_reference(ran)
     assert ran == before
-    assert book.as_reference(reference) == reference
+    assert references.as_reference(reference) == reference
 
 
 def test_an_expected_error_makes_a_valid_reference():
     error = nbformat.v4.new_output("error", ename="E", evalue="e", traceback=["E: e"])
     cell = nbformat.v4.new_code_cell("", outputs=[error], metadata={"tags": ["raises-exception"]})
-    nbformat.validate(book.as_reference(nbformat.v4.new_notebook(cells=[cell])))
+    nbformat.validate(references.as_reference(nbformat.v4.new_notebook(cells=[cell])))
 
 
 def test_the_expected_code_is_that_of_a_run(reference, finished, capfd):
     code = [cell.source for cell in reference.cells if cell.cell_type == "code"]
-    assert book.expected_reference_code(finished) == code
+    assert references.expected_reference_code(finished) == code
     assert capfd.readouterr() == ("", "")
     assert 'profile = "smoke"\n' in code[1]
 
 
 def test_the_expected_code_follows_source_and_profile(done):
-    before = book.expected_reference_code(done)
+    before = references.expected_reference_code(done)
     edit(done.source, "n * sum", "n + sum")
-    changed = book.expected_reference_code(done)
+    changed = references.expected_reference_code(done)
     assert [a == b for a, b in zip(before, changed, strict=True)] == [True] * 5 + [False]
     edit(done.root / "book/profiles/smoke/sum.yaml", "n: 4", "n: 5")
-    again = book.expected_reference_code(done)
+    again = references.expected_reference_code(done)
     assert [a == b for a, b in zip(changed, again, strict=True)] == [True, False] + [True] * 4
 
 
 def test_the_reference_is_written_beside_the_tests(done, reference):
-    path = book.write_reference(done)
+    path = references.write_reference(done)
     assert path == done.root / "tests" / "reference" / "toy" / "sum.ipynb"
     assert nbformat.read(path, as_version=4) == reference
     assert files_below(done.root / "tests") == {"reference/toy/sum.ipynb"}
     text = path.read_text()
-    book.write_reference(done)
+    references.write_reference(done)
     assert path.read_text() == text
 
 
@@ -876,13 +876,13 @@ def test_an_interrupted_writer_leaves_the_old_reference(done, monkeypatch):
     write(done.reference, "old")
     monkeypatch.setattr(nbformat, "write", half)
     with pytest.raises(KeyboardInterrupt):
-        book.write_reference(done)
+        references.write_reference(done)
     assert {p.name: p.read_text() for p in done.reference.parent.iterdir()} == {"sum.ipynb": "old"}
 
 
 def test_no_reference_without_a_run(toy):
     with pytest.raises(FileNotFoundError):
-        book.write_reference(toy)
+        references.write_reference(toy)
     assert not toy.reference.exists()
 
 
@@ -891,18 +891,18 @@ def test_no_reference_without_a_run(toy):
 
 def test_records_are_collected_in_reading_order(project):
     late, toy = book.chapters(project)
-    assert book.collect(project, "smoke") == []
+    assert running.collect(project, "smoke") == []
     for c in (toy, late):
         c.run_path("book").parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(judged("book", id=c.id), c.run_path("book"))
-    assert [r["chapter"] for r in book.collect(project, "book")] == ["toy/late", "toy/sum"]
+    assert [r["chapter"] for r in running.collect(project, "book")] == ["toy/late", "toy/sum"]
     late.run_path("book").unlink()
-    assert [r["chapter"] for r in book.collect(project, "book")] == ["toy/sum"]
-    assert book.collect(project, "paper") == []
+    assert [r["chapter"] for r in running.collect(project, "book")] == ["toy/sum"]
+    assert running.collect(project, "paper") == []
 
 
 def test_a_real_run_is_collected(finished):
-    records = book.collect(finished.root, "smoke")
+    records = running.collect(finished.root, "smoke")
     assert [(r["id"], r["profile"], r["verdict"]) for r in records] == [
         ("C1", "smoke", "reproduced"),
         ("C2", "smoke", "reproduced"),
@@ -921,24 +921,24 @@ def test_a_real_run_is_collected(finished):
     ],
 )
 def test_changed_parameters_are_named(profile, injected, named, toy):
-    [record] = book.describe_run(toy, judged(profile, injected))
+    [record] = running.describe_run(toy, judged(profile, injected))
     assert record["profile"] == named
 
 
 def test_a_run_without_papermill_is_a_standard_one(toy):
     notebook = judged("book")
     del notebook.metadata["papermill"]
-    assert [r["profile"] for r in book.describe_run(toy, notebook)] == ["book"]
+    assert [r["profile"] for r in running.describe_run(toy, notebook)] == ["book"]
 
 
 def test_a_small_run_that_calls_itself_paper_is_told(toy):
     parameters = toy.parameters("book", {"profile": "paper"})  # as reprise run -p profile paper
-    [record] = book.describe_run(toy, judged("paper", parameters))
+    [record] = running.describe_run(toy, judged("paper", parameters))
     assert record["profile"] != "paper"
 
 
 def test_a_default_that_is_given_again_is_no_change(toy):
-    [record] = book.describe_run(toy, judged("book", {"n": 10}))
+    [record] = running.describe_run(toy, judged("book", {"n": 10}))
     assert record["profile"] == "book"
 
 
@@ -947,11 +947,11 @@ def test_a_default_that_is_given_again_is_no_change(toy):
 
 def test_a_file_is_written_only_when_it_changes(tmp_path):
     path = tmp_path / "a" / "b"
-    book.sync_file(path, b"one")
+    site.sync_file(path, b"one")
     os.utime(path, (1, 1))
-    book.sync_file(path, b"one")
+    site.sync_file(path, b"one")
     assert (path.read_bytes(), path.stat().st_mtime) == (b"one", 1)
-    book.sync_file(path, b"two")
+    site.sync_file(path, b"two")
     assert path.read_bytes() == b"two"
     assert path.stat().st_mtime > 1
     assert files_below(tmp_path) == {"a/b"}
@@ -962,7 +962,7 @@ def test_other_files_are_removed_but_not_a_build(tmp_path):
     for name in ("keep", "sub/keep", "drop", "sub/drop", "_build/html/page"):
         write(folder / name, "")
     write(tmp_path / "_build" / "outside", "")
-    book.remove_others(folder, {folder / "keep", folder / "sub" / "keep"})
+    site.remove_others(folder, {folder / "keep", folder / "sub" / "keep"})
     assert files_below(tmp_path) == {
         "_build/outside",
         "_build/site/keep",
@@ -980,7 +980,7 @@ def test_prints_in_succession_are_one_output_and_errors_none():
 
     shown = nbformat.v4.new_output("display_data", {"text/plain": "3"})
     outputs = [printed("a"), printed("noise", "stderr"), printed("b"), shown, printed("c")]
-    kept = book.without_noise(outputs)
+    kept = references.without_noise(outputs)
     assert [o.get("text") for o in kept] == ["ab", None, "c"]
     assert kept[1] is shown
     assert outputs[0].text == "a"  # the run itself stays as it is
@@ -1028,9 +1028,9 @@ def test_an_overview_goes_by_its_parts_name(overview):
 
 
 def test_an_overview_runs_without_a_ledger(overview, capfd):
-    assert book.run_all([overview], "smoke", jobs=1) == ["toy/index"]
+    assert running.run_all([overview], "smoke", jobs=1) == ["toy/index"]
     assert "toy/index: smoke run took" in capfd.readouterr().out
-    assert book.is_current(overview, "smoke")
+    assert running.is_current(overview, "smoke")
     run = nbformat.read(overview.run_path("smoke"), as_version=4)
-    assert book.describe_run(overview, run) == []
-    assert book.collect(overview.root, "smoke") == []
+    assert running.describe_run(overview, run) == []
+    assert running.collect(overview.root, "smoke") == []

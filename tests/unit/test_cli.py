@@ -155,8 +155,8 @@ def recorded(monkeypatch):
 
 def test_a_standard_run_becomes_the_run_of_its_profile(finished):
     toy = Chapter(finished, "toy/sum")
-    assert book.is_current(toy, "smoke")
-    assert [r["profile"] for r in book.collect(finished, "smoke")] == ["smoke", "smoke"]
+    assert running.is_current(toy, "smoke")
+    assert [r["profile"] for r in running.collect(finished, "smoke")] == ["smoke", "smoke"]
 
 
 def test_a_changed_run_has_a_file_of_its_own(finished):
@@ -400,7 +400,7 @@ def test_the_reference_is_the_current_smoke_run(done, call):
     ]
     path = Chapter(done, "toy/sum").reference
     code = [c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
-    assert code == book.expected_reference_code(Chapter(done, "toy/sum"))
+    assert code == references.expected_reference_code(Chapter(done, "toy/sum"))
 
 
 def test_all_chapters_are_referenced_by_default(done, recorded, call):

@@ -182,7 +182,7 @@ def test_the_pages_and_the_generated_pieces_are_staged(project, staged):
 
 def test_a_real_run_is_staged_without_progress_times_or_paths(project, staged):
     toy = Chapter(project, "toy/sum")
-    book.execute(toy, toy.parameters("smoke"), toy.run_path("smoke"))
+    running.execute(toy, toy.parameters("smoke"), toy.run_path("smoke"))
     assert "noise" in toy.run_path("smoke").read_text()
     site.stage(project, "smoke", staged)
     text = (staged / "toy" / "sum.ipynb").read_text()

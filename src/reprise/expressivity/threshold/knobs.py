@@ -21,7 +21,7 @@ def consistent(knobs):
 
 KNOBS = Knobs(
     Knob("n_values", [1000, 10_000, 100_000, 1_000_000], grid(256, 2), "points to memorise"),
-    Knob("power_values", [256, 1024, 4096, 16384, 65536], grid(4), "powers of four, for slopes"),
+    Knob("power_values", [256, 1024, 4096, 16384, 65536], grid(4), "for slopes"),
     Knob("d", 32, Integer(8), "dimension of the sphere points"),
     Knob("circle_sizes", [32, 64, 128, 256, 512, 1024], grid(8), "points on a circle in C2"),
     Knob(
@@ -38,6 +38,6 @@ KNOBS = Knobs(
     ),
     Knob("n_seeds", 5, Integer(1), "networks for each n up to 20,000"),
     Knob("n_hashes", 3, Integer(3), "T, blocks of slots, in the last section"),
-    Knob("data", "digits", Choice("digits", "mnist", "cifar10"), "real points with random labels"),
+    Knob("data", "digits", Choice("digits", "mnist", "cifar10"), "real points, random labels"),
     rules=consistent,
 )

@@ -11,7 +11,7 @@ KNOBS = Knobs(
     Knob("level_from", 0, Integer(0), "the level is the mean from this K on"),
     Knob("K_fixed", 500, EPOCHS, "epochs in the figure over n"),
     Knob("n_grid", range(30, 200, 2), ListOf(EVEN, 6, order="increasing"), "components there"),
-    Knob("L", 4.0, Real(above=1), "curvature right of the minimum; left of it it is 1"),
+    Knob("L", 4.0, Real(above=1), "curvature right of the minimum, left it is 1"),
     Knob("step_factor", 4.0, Real(above=0), "c in the step c log(nK) / (nK)"),
     Knob("drift_runs", 200_000, Integer(1000), "single epochs averaged for the drift"),
     Knob("closed_n", [100, 500], ListOf(EVEN, 2, 2), "components that meet the closed form"),
