@@ -5,6 +5,7 @@ Generic: a new chapter is tested from the moment it is listed.
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -15,7 +16,7 @@ import nbformat
 import pytest
 import yaml
 
-from reprise import book, ledger
+from reprise import book, ledger, references, running
 
 SANITIZER = "tests/nbval.cfg"
 
@@ -53,15 +54,29 @@ def nbval_runs(root):
         return dict(zip((page.id for page in pages), pool.map(run, pages), strict=True))
 
 
+def claims_of(chapter):
+    """Ids of the claims that the chapter's cells are tagged with."""
+    tags = {t for cell in chapter.notebook().cells for t in cell.metadata.get("tags", [])}
+    return {tag for tag in tags if re.fullmatch(r"C\d+", tag)}
+
+
+def code_cells(page):
+    """Source and tags of the page's code cells."""
+    for cell in page.notebook().cells:
+        if cell.cell_type == "code":
+            yield cell.source, set(cell.metadata.get("tags", []))
+
+
 def test_has_all_its_files(chapter, root):
     part, slug = chapter.id.split("/")
-    module = root / "src" / "reprise" / part / slug
-    assert module.with_suffix(".py").exists() or (module / "__init__.py").exists()
     for path in (
+        f"src/reprise/{part}/{slug}/__init__.py",
+        f"src/reprise/{part}/{slug}/knobs.py",
         f"book/profiles/smoke/{slug}.yaml",
         f"book/profiles/paper/{slug}.yaml",
         f"tests/reference/{part}/{slug}.ipynb",
         f"tests/unit/{part}/test_{slug}.py",
+        f"tests/mutants/{part}/{slug}.py",
         f"benchmarks/test_{slug}.py",
     ):
         assert (root / path).exists(), f"{path} is missing"
@@ -78,30 +93,56 @@ def test_pages_have_a_reference_and_profiles(any_page, root):
         assert (root / "book" / "profiles" / profile / f"{any_page.slug}.yaml").exists()
 
 
-def test_profiles_set_known_parameters(any_page):
+def test_profiles_set_their_own_name(any_page):
     for profile in ("smoke", "paper"):
         assert any_page.parameters(profile)["profile"] == profile
 
 
-def test_code_cells_are_short(any_page):
-    for cell in any_page.notebook().cells:
-        if cell.cell_type == "code":
-            lines = len(cell.source.splitlines())
-            assert lines <= 25, f"{lines} lines: move it to the module\n{cell.source[:200]}"
+def test_the_parameter_cell_follows_from_the_declaration(any_page):
+    (cell,) = [source for source, tags in code_cells(any_page) if "parameters" in tags]
+    assert cell == any_page.knobs.cell(), "reprise knobs writes it"
 
 
-def test_a_claim_can_be_judged_alone(chapter, judge):
-    tags = {t for c in chapter.notebook().cells for t in c.metadata.get("tags", [])}
-    claims = sorted(t for t in tags if re.fullmatch(r"C\d+", t))
-    assert claims
-    for claim in claims:
-        assert judge(chapter.id, [claim])[claim].parts
+def test_cells_fit_the_page(any_page):
+    """84 columns are what the page shows; a visible cell is read in one look."""
+    for source, tags in code_cells(any_page):
+        lines = source.splitlines()
+        wide = [line for line in lines if len(line) > 84]
+        assert not wide
+        folded = tags & {"hide-input", "remove-input"}
+        most = 40 if "parameters" in tags else 25 if folded else 16
+        assert len(lines) <= most, f"{len(lines)} lines: move it to the module\n{source[:200]}"
+
+
+def test_no_cell_asks_which_profile_it_is(any_page):
+    """What differs between profiles is a knob."""
+    for source, _ in code_cells(any_page):
+        compared = [
+            node
+            for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.Compare | ast.Match | ast.Subscript)
+            and any(isinstance(n, ast.Name) and n.id == "profile" for n in ast.walk(node))
+        ]
+        assert not compared, source
+
+
+def test_the_ledger_takes_little_of_the_page(chapter):
+    """Less than 15% of the visible lines; what a table says stands folded above it."""
+    total = ledger_lines = 0
+    for source, tags in code_cells(chapter):
+        if tags & {"hide-input", "remove-input", "parameters"}:
+            continue
+        total += len(source.splitlines())
+        for node in ast.parse(source).body:
+            text = ast.get_source_segment(source, node)
+            if re.search(r"\bC\d+\.check\(|^C\d+$|^ledger\b|\bledger\.claim\(", text):
+                ledger_lines += node.end_lineno - node.lineno + 1
+    assert ledger_lines < 0.15 * total
 
 
 def test_smoke_run_judges_every_claim(chapter, smoke_runs):
     records = ledger.read_ledgers(smoke_runs[chapter.id])
-    tags = {t for c in chapter.notebook().cells for t in c.metadata.get("tags", [])}
-    assert {r["id"] for r in records} == {t for t in tags if re.fullmatch(r"C\d+", t)}
+    assert {r["id"] for r in records} == claims_of(chapter)
     for record in records:
         assert record["profile"] == "smoke"
         assert record["parts"]
@@ -151,11 +192,18 @@ def test_nbval_reproduces_the_reference(any_page, nbval_runs):
     assert status == 0, output
 
 
-def test_ledger_does_not_depend_on_the_number_of_threads(chapter, judge, monkeypatch):
-    tags = {t for c in chapter.notebook().cells for t in c.metadata.get("tags", [])}
-    claims = [t for t in tags if re.fullmatch(r"C\d+", t)]
-    texts = []
-    for threads in ("1", "3"):
-        monkeypatch.setenv("REPRISE_THREADS", threads)
-        texts.append(repr(judge(chapter.id, claims)))
-    assert texts[0] == texts[1]
+def test_the_ledger_is_the_same_in_this_process_and_with_more_threads(
+    chapter, smoke_runs, monkeypatch
+):
+    """Cells of claims need no others, and no result depends on the number of threads."""
+    monkeypatch.setenv("REPRISE_THREADS", "3")
+    mine = {r["id"]: r for r in running.run_claims(chapter, claims_of(chapter), "smoke").records()}
+    for record in ledger.read_ledgers(smoke_runs[chapter.id]):
+        for theirs, part in zip(record["parts"], mine[record["id"]]["parts"], strict=True):
+            if not part["varies"]:
+                assert shown(part) == shown(theirs)
+
+
+def shown(part):
+    """A part as the page shows it, without what nbval skips: rounding errors and ratios to them."""
+    return re.sub(r"\d+(\.\d+)?e(-0[7-9]|[-+]1\d)", "tiny", ledger.Part(**part).text())

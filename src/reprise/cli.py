@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import yaml
 
 from reprise import book, references, running, site
 from reprise.board import hero_svg, standalone_svg
@@ -50,8 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(root: Path, options: argparse.Namespace) -> None:
     """Execute one chapter at a profile, with changed parameters if wanted, and print its ledger."""
     chapter = book.chapter(root, options.chapter)
-    changes = {name: _value(name, text) for name, text in options.parameters}
-    parameters = chapter.parameters(options.profile, changes)
+    parameters = chapter.parameters(options.profile, dict(options.parameters))
+    changes = {name: parameters[name] for name, _ in options.parameters}
     out = Path(options.out) if options.out else _default_output(chapter, options.profile, changes)
     if out.suffix != ".ipynb":
         raise book.BookError(f"-o must name an .ipynb file, got {out}")
@@ -91,12 +90,13 @@ def build(root: Path, options: argparse.Namespace) -> None:
 
 
 def notebook(root: Path, options: argparse.Namespace) -> None:
-    """Write a chapter as a plain .ipynb without outputs, for Jupyter and papermill."""
-    chapter = book.chapter(root, options.chapter)
-    out = root / "_build" / "notebooks" / f"{chapter.id}.ipynb"
-    with atomic_write(out) as file:
-        nbformat.write(chapter.notebook(), file)
-    say(f"wrote {out.relative_to(root)}")
+    """Write chapters as plain .ipynb without outputs, for Jupyter, papermill and linters."""
+    wanted = [book.chapter(root, id) for id in options.chapters] or book.notebooks(root)
+    for chapter in wanted:
+        out = root / "_build" / "notebooks" / f"{chapter.id}.ipynb"
+        with atomic_write(out) as file:
+            nbformat.write(chapter.notebook(), file)
+        say(f"wrote {out.relative_to(root)}")
 
 
 def reference(root: Path, options: argparse.Namespace) -> None:
@@ -166,7 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     publish.add_argument("--no-site", action="store_true", help="run the chapters only")
 
     plain = command(notebook)
-    plain.add_argument("chapter")
+    plain.add_argument("chapters", nargs="*", help="default: all")
 
     drawn = command(picture)
     drawn.add_argument("chapter", nargs="?", default="shuffling/sgdo")
@@ -181,22 +181,6 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a positive integer, got {text!r}")
     return int(text)
-
-
-def _value(name: str, text: str) -> Any:
-    """A parameter's value: numbers and None as papermill reads them, lists as YAML, else text."""
-    if text == "None":
-        return None
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise book.BookError(f"parameter {name!r} must be a YAML value, got {text!r}") from None
-    if value == text:
-        try:
-            return float(value)  # YAML 1.1 takes 1e-3 for text
-        except ValueError:
-            pass
-    return value
 
 
 def _default_output(chapter: Chapter, profile: str, changes: dict[str, Any]) -> Path:

@@ -203,12 +203,14 @@ class Claim:
         self.parts[position : position + 1] = [replace(unjudged, remark="could not be judged")]
         if self.data is not None and self.used is None:
             raise LedgerError(f"{self.id}: judged_on must name the data before the first check")
+        if expected_from is not None and expected_from not in PROFILES:
+            raise LedgerError(f"{self.id}: expected_from must be a profile, got {expected_from!r}")
         rules = {"at_most": at_most, "at_least": at_least, "within": within, "equals": equals}
-        _rule(self.id, rules)  # the rule of the book profile must make sense at every other
-        own = {"smoke": smoke, "paper": paper}.get(self.profile)
-        if own is not None:
-            rules = {name: None if rule is None else own for name, rule in rules.items()}
         rule = _rule(self.id, rules)
+        for profile, bounds in (("smoke", smoke), ("paper", paper)):
+            if bounds is not None:  # checked at every profile, so that no run finds it first
+                own = _rule(self.id, {rule.kind: bounds})
+                rule = own if profile == self.profile else rule
         sample = _sample(self.id, measured)
         holds, remark = rule.holds(self.id, sample), ""
         bounds = None if interval is None else _bounds(self.id, "interval", interval)
@@ -225,8 +227,6 @@ class Claim:
 
     def _failure(self, expected_from: str | None) -> Verdict:
         """What a part that does not hold says of the claim in this run."""
-        if expected_from is not None and expected_from not in PROFILES:
-            raise LedgerError(f"{self.id}: expected_from must be a profile, got {expected_from!r}")
         if self.used != self.data:
             return Verdict.NOT_ON_THIS_DATA
         if expected_from and PROFILES.index(self.profile) < PROFILES.index(expected_from):

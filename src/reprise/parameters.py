@@ -174,7 +174,7 @@ class Nothing:
     """None (null in YAML)."""
 
     def read(self, value: Any) -> None:
-        if value is not None and value != "None":
+        if value is not None and value not in ("None", "null"):
             raise ValueError
 
     def words(self) -> str:

@@ -14,9 +14,10 @@ import papermill
 import pytest
 import yaml
 
-from reprise import book, data
+from reprise import book, data, references, running, site
 from reprise.book import BookError, Chapter
 from reprise.ledger import Ledger, read_ledgers
+from reprise.parameters import ParameterError
 
 TOC = """
 format: jb-book
@@ -49,7 +50,7 @@ TOY = (
 profile = "book"  # which rules judge this run
 n = 10  # a comment
 weights = [1, 2]
-digits = draw = fail = False
+digits = draw = fail = 0
 ```
 
 ```{code-cell} ipython3
@@ -81,13 +82,27 @@ drawing
 
 ```{code-cell} ipython3
 total = n * sum(weights)
-ledger.check("C1", "the sum is large", source="Lemma 1", paper="2", measured=total, at_least=2)
-ledger.check("C2", "the sum is small", source="Lemma 2", measured=total, at_most=20)
+C1 = ledger.claim("C1", "the sum is large", source="Lemma 1", paper="2")
+C2 = ledger.claim("C2", "the sum is small", source="Lemma 2")
+C1.check("total", total, at_least=2)
+C2.check("total", total, at_most=20)
 ledger
 ```
 """
 )
-SMOKE = {"profile": "smoke", "n": 4, "digits": True, "draw": True}
+KNOBS = """
+from reprise.parameters import Integer, Knob, Knobs, ListOf
+
+FLAG = Integer(0, 1)
+KNOBS = Knobs(
+    Knob("n", 10, Integer(0), "a comment"),
+    Knob("weights", [1, 2], ListOf(Integer(0)), "of the sum"),
+    Knob("digits", 0, FLAG, "whether to load data"),
+    Knob("draw", 0, FLAG, "whether to draw"),
+    Knob("fail", 0, FLAG, "whether to fail"),
+)
+"""
+SMOKE = {"profile": "smoke", "n": 4, "digits": 1, "draw": 1}
 
 
 def write(path, text):
@@ -107,8 +122,11 @@ def build(root):
         "book/toy/sum.md": TOY,
         "book/appendix/notes.md": "# Notes\n",
         "book/profiles/smoke/sum.yaml": yaml.safe_dump(SMOKE),
-        "book/profiles/smoke/late.yaml": "profile: smoke\nfail: true\n",
+        "book/profiles/smoke/late.yaml": "profile: smoke\nfail: 1\n",
         "book/profiles/paper/sum.yaml": "profile: paper\nn: 1000\n",
+        "src/reprise/toy/sum/knobs.py": KNOBS,
+        "src/reprise/toy/late/knobs.py": KNOBS,
+        "src/reprise/toy/index/knobs.py": KNOBS,
     }.items():
         write(root / name, text)
     return root
@@ -159,7 +177,8 @@ def tiny(project, monkeypatch):
         cell = f"```{{code-cell}} ipython3\n{code}\n```\n"
         write(project / "book" / "toy" / "sum.md", f"{HEAD}# Toy\n\n{cell}")
         found = Chapter(project, "toy/sum").modules()
-        return {path.relative_to(folder).as_posix() for path in found}
+        # the chapter's own declaration always belongs to it
+        return {path.relative_to(folder).as_posix() for path in found} - {"toy/sum/knobs.py"}
 
     return replace
 
@@ -185,7 +204,7 @@ def shown(ledger, parameters):
 
 def judged(profile, parameters=None, id="toy/sum"):
     ledger = Ledger(id, profile=profile)
-    ledger.check("C1", "a sum", source="Lemma 1", measured=1, at_least=0)
+    ledger.claim("C1", "a sum", source="Lemma 1").check("total", 1, at_least=0)
     return shown(ledger, {"profile": profile} if parameters is None else parameters)
 
 
@@ -266,9 +285,7 @@ def test_an_unknown_chapter_is_refused_with_the_known_ones(id, project):
 
 
 def test_a_chapter_travels_to_another_process(toy):
-    toy.defaults  # noqa: B018 (cached, so that it travels too)
-    again = pickle.loads(pickle.dumps(toy))
-    assert (again, again.defaults) == (toy, toy.defaults)
+    assert pickle.loads(pickle.dumps(toy)) == toy
 
 
 def test_a_notebook_has_no_outputs_and_stable_cell_ids(toy):
@@ -283,20 +300,14 @@ def test_a_notebook_has_no_outputs_and_stable_cell_ids(toy):
 # Parameters.
 
 
-def test_defaults_are_read_from_the_parameters_cell(toy):
-    assert list(toy.defaults) == ["profile", "n", "weights", "digits", "draw", "fail"]
-    assert (toy.defaults["n"], toy.defaults["weights"]) == ("10", "[1, 2]")
-
-
-def test_a_chapter_must_have_a_parameters_cell(toy):
-    edit(toy.source, ":tags: [parameters]\n", "")
-    with pytest.raises(BookError, match=r"sum\.md must have a cell tagged 'parameters'"):
-        toy.defaults  # noqa: B018
+def test_knobs_are_those_of_the_checkout(toy):
+    assert list(toy.knobs.defaults) == ["profile", "seed", "n", "weights", "digits", "draw", "fail"]
+    assert toy.knobs.defaults["weights"] == [1, 2]
 
 
 def test_changes_win_over_the_profile(toy):
     assert toy.parameters("smoke") == SMOKE
-    assert toy.parameters("smoke", {"n": 5, "fail": True}) == {**SMOKE, "n": 5, "fail": True}
+    assert toy.parameters("smoke", {"n": "5", "fail": 1}) == {**SMOKE, "n": 5, "fail": 1}
     assert toy.parameters("book") == {}
     assert toy.parameters("book", {"n": 5}) == {"n": 5}
     assert toy.parameters("smoke") == SMOKE
@@ -308,10 +319,10 @@ def test_an_empty_profile_changes_nothing(toy):
 
 
 def test_an_unknown_parameter_is_refused_with_the_known_ones(toy):
-    with pytest.raises(BookError, match=r"'m' is not one of toy/sum: profile, n, weights"):
+    with pytest.raises(ParameterError, match=r"'m' is not one of this chapter: profile, seed, n"):
         toy.parameters("smoke", {"m": 1})
     edit(toy.root / "book" / "profiles" / "smoke" / "sum.yaml", "n: 4", "N: 4")
-    with pytest.raises(BookError, match="'N' is not one of"):
+    with pytest.raises(ParameterError, match="'N' is not one of"):
         toy.parameters("smoke")
 
 
@@ -377,7 +388,7 @@ def test_text_is_not_searched_for_imports(tiny, project):
     tiny(FILES, "x = 1")
     source = project / "book" / "toy" / "sum.md"
     source.write_text(source.read_text() + "\n```python\nimport reprise.a.b\n```\n")
-    assert Chapter(project, "toy/sum").modules() == []
+    assert [p.name for p in Chapter(project, "toy/sum").modules()] == ["knobs.py"]
 
 
 def test_the_package_has_no_relative_imports():
@@ -396,7 +407,7 @@ def test_a_remainder_at_the_start_of_a_line_is_no_magic(tiny):
 
 def test_the_real_package_is_followed_deeply(toy):
     names = {path.name for path in toy.modules()}
-    assert names >= {"__init__.py", "data.py", "ledger.py", "notebook.py", "plotting.py"}
+    assert names >= {"__init__.py", "ledger.py", "notebook.py", "plotting.py", "knobs.py"}
     assert "runtime.py" in names  # only by way of the ledger
     assert not names & {"book.py", "cli.py", "site.py"}
 
@@ -430,7 +441,7 @@ def test_the_key_changes_with_the_parameters(toy):
 
 def test_the_key_stays(toy, package, tmp_path):
     before = toy.key({"n": 1, "fail": True})
-    edit(package / "site.py", '"""What', '"""That which')
+    edit(package / "site.py", '"""Publish', '"""Show')
     write(package / "fresh" / "__init__.py", "")
     write(toy.root / "book" / "intro.md", "# Another\n")
     os.utime(toy.source, (1, 1))
@@ -459,8 +470,8 @@ def test_parameters_are_injected(finished):
     assert notebook.metadata.papermill.parameters == SMOKE
     records = read_ledgers(notebook)
     assert [(r["id"], r["profile"], r["measured"]) for r in records] == [
-        ("C1", "smoke", "12"),
-        ("C2", "smoke", "12"),
+        ("C1", "smoke", "total: 12"),
+        ("C2", "smoke", "total: 12"),
     ]
 
 
@@ -469,7 +480,7 @@ def failed(finished, tmp_path_factory):
     """A finished toy that was then run with a cell that raises."""
     folder = tmp_path_factory.mktemp("failed") / "project"
     toy = Chapter(shutil.copytree(finished.root, folder), finished.id)
-    changes = {"digits": False, "draw": False, "fail": True}
+    changes = {"digits": 0, "draw": 0, "fail": 1}
     with pytest.raises(papermill.PapermillExecutionError, match="a sum that fails"):
         running.execute(toy, {**SMOKE, **changes}, toy.run_path("smoke"))
     return toy
@@ -493,7 +504,7 @@ def test_a_failed_run_is_kept_for_reading(failed):
 def write_run(out):
     """Write a notebook that shows a ledger, as a good run does."""
     ledger = Ledger("toy/sum", profile="smoke")
-    ledger.check("C1", "the sum is large", source="Lemma 1", measured=3, at_least=2)
+    ledger.claim("C1", "the sum is large", source="Lemma 1").check("total", 3, at_least=2)
     data, metadata = ledger._repr_mimebundle_()
     shown = nbformat.v4.new_output("display_data", data, metadata=metadata)
     cell = nbformat.v4.new_code_cell("ledger", outputs=[shown])
@@ -641,7 +652,7 @@ def test_a_run_with_a_damaged_manifest_is_stale(content, done):
 
 def test_a_run_is_stale_after_a_change_of_a_module(done, package):
     assert running.is_current(done, "smoke")
-    edit(package / "site.py", '"""What', '"""That which')
+    edit(package / "site.py", '"""Publish', '"""Show')
     assert running.is_current(done, "smoke")
     edit(package / "runtime.py", '"""Where', '"""From where')
     assert not running.is_current(done, "smoke")
@@ -678,7 +689,7 @@ def test_time_stamps_do_not_matter(done):
 def both(tmp_path_factory):
     """A project in which one of two chapters, the first, failed; and what was raised."""
     root = build(tmp_path_factory.mktemp("both"))
-    for slug, text in {"sum": "{profile: smoke}", "late": "{profile: smoke, fail: true}"}.items():
+    for slug, text in {"sum": "{profile: smoke}", "late": "{profile: smoke, fail: 1}"}.items():
         write(root / "book" / "profiles" / "smoke" / f"{slug}.yaml", text)
     with pytest.raises(RuntimeError) as error:
         running.run_all(book.chapters(root), "smoke", jobs=1)
@@ -707,7 +718,7 @@ def test_only_what_is_stale_runs_and_then_nothing(both, tmp_path, monkeypatch, c
     assert "toy/sum: smoke run is up to date" in lines
     assert "; 1 reproduced, 1 not reproduced" in lines
     assert not wanted[0].run_path("smoke").with_name("late.failed.ipynb").exists()
-    monkeypatch.delattr(book, "ProcessPoolExecutor")
+    monkeypatch.delattr(running, "ProcessPoolExecutor")
     assert running.run_all(wanted, "smoke", jobs=2) == []
 
 
@@ -723,8 +734,8 @@ def pools(monkeypatch):
     def execute(toy, parameters, out, **options):
         seen.append((toy.id, parameters))
 
-    monkeypatch.setattr(book, "ProcessPoolExecutor", pool)
-    monkeypatch.setattr(book, "execute", execute)
+    monkeypatch.setattr(running, "ProcessPoolExecutor", pool)
+    monkeypatch.setattr(running, "execute", execute)
     monkeypatch.setenv("REPRISE_THREADS", "6")
     return seen
 
@@ -747,8 +758,8 @@ def test_cores_are_shared_out(jobs, pool, both, pools):
 def test_a_broken_source_does_not_stop_the_others(both, pools, tmp_path):
     root = shutil.copytree(both[0], tmp_path / "broken")
     late, toy = book.chapters(root)
-    late.source.write_text("---\nkernelspec: {}\n---\n# No parameters\n")
-    with pytest.raises(RuntimeError, match=r"^1 chapter\(s\) failed\ntoy/late: .*'parameters'"):
+    (root / "src" / "reprise" / late.id / "knobs.py").unlink()
+    with pytest.raises(RuntimeError, match=r"^1 chapter\(s\) failed\ntoy/late: .*knobs"):
         running.run_all([late, toy], "smoke", jobs=1, force=True)
     assert ("toy/sum", {"profile": "smoke"}) in pools
 
@@ -760,7 +771,7 @@ def test_a_syntax_error_in_a_chapter_is_left_to_its_run(both, pools, tmp_path):
     with pytest.raises(RuntimeError, match="toy/late"):  # it has no notebook to read
         running.run_all([toy, late], "smoke", jobs=1)
     assert ("toy/sum", {"profile": "smoke"}) in pools
-    assert ("toy/late", {"profile": "smoke", "fail": True}) in pools
+    assert ("toy/late", {"profile": "smoke", "fail": 1}) in pools
 
 
 def test_a_chapter_without_a_ledger_fails_every_time(toy, monkeypatch):
@@ -768,7 +779,7 @@ def test_a_chapter_without_a_ledger_fails_every_time(toy, monkeypatch):
         nbformat.write(nbformat.v4.new_notebook(), out)
 
     stand_in(monkeypatch, act)
-    monkeypatch.setattr(book, "ProcessPoolExecutor", lambda size, **_: ThreadPoolExecutor(size))
+    monkeypatch.setattr(running, "ProcessPoolExecutor", lambda size, **_: ThreadPoolExecutor(size))
     for _ in range(2):
         with pytest.raises(RuntimeError, match="must show its ledger"):
             running.run_all([toy], "smoke")
@@ -917,7 +928,7 @@ def test_a_real_run_is_collected(finished):
         ("paper", {"profile": "paper", "n": 1000}, "paper"),
         ("smoke", {**SMOKE, "n": 5}, "smoke, n=5"),
         ("smoke", {**SMOKE, "weights": [1, 3], "n": 9}, "smoke, n=9, weights=[1, 3]"),
-        ("book", {"fail": True}, "book, fail=True"),
+        ("book", {"fail": 1}, "book, fail=1"),
     ],
 )
 def test_changed_parameters_are_named(profile, injected, named, toy):

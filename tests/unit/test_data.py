@@ -105,7 +105,7 @@ def clean_environment(monkeypatch, tmp_path):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("REPRISE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(data, "BACKOFF_SECONDS", 0.0)
+    monkeypatch.setattr(data.fetching, "BACKOFF_SECONDS", 0.0)
 
 
 def read_bytes(*paths):
@@ -287,7 +287,7 @@ def test_a_truncated_download_is_resumed_by_the_next_load(
     register, cached, part, server, monkeypatch
 ):
     register(cut, whole())
-    monkeypatch.setattr(data, "TRIES", 1)
+    monkeypatch.setattr(data.fetching, "TRIES", 1)
     with pytest.raises(data.DataUnavailableError):
         data.load("toy")
     assert not cached.exists()
@@ -346,7 +346,7 @@ def test_an_interruption_leaves_a_part_to_resume(register, cached, part, server,
 @pytest.mark.parametrize("code", [503, 500, 429])
 def test_a_passing_failure_is_tried_again(register, server, code, monkeypatch):
     waits = []
-    monkeypatch.setattr(data, "BACKOFF_SECONDS", 0.5)
+    monkeypatch.setattr(data.fetching, "BACKOFF_SECONDS", 0.5)
     monkeypatch.setattr("time.sleep", waits.append)
     register(status(code), status(code), whole())
     assert content(data.load("toy")) == BODY
@@ -378,7 +378,7 @@ def test_a_silent_server_times_out(register, monkeypatch):
         handler.close_connection = True
 
     register(silent)
-    monkeypatch.setattr(data, "TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(data.fetching, "TIMEOUT_SECONDS", 0.05)
     try:
         with pytest.raises(data.DataUnavailableError, match="Timeout"):
             data.load("toy")
@@ -591,20 +591,20 @@ def idx(array):
 )
 def test_idx_round_trip_and_no_other_length(array, draw):
     raw = idx(array)
-    parsed = data._parse_idx(raw, array.ndim)
+    parsed = data.registry.readers.parse_idx(raw, array.ndim)
     np.testing.assert_array_equal(parsed, array, strict=True)
     assert parsed.flags.writeable
     with pytest.raises(ValueError, match="idx"):
-        data._parse_idx(raw[: draw.draw(st.integers(0, len(raw) - 1))], array.ndim)
+        data.registry.readers.parse_idx(raw[: draw.draw(st.integers(0, len(raw) - 1))], array.ndim)
     with pytest.raises(ValueError, match="idx body"):
-        data._parse_idx(raw + b"\0", array.ndim)
+        data.registry.readers.parse_idx(raw + b"\0", array.ndim)
 
 
 @pytest.mark.parametrize("magic", [b"\0\0\x08\x03", b"\0\0\x09\x01", b"\1\0\x08\x01", b"\x1f\x8b"])
 def test_idx_magic_is_checked(magic):
     raw = idx(np.arange(5, dtype=np.uint8))
     with pytest.raises(ValueError, match="idx magic number"):
-        data._parse_idx(magic + raw[len(magic) :], 1)
+        data.registry.readers.parse_idx(magic + raw[len(magic) :], 1)
 
 
 def test_mnist_reads_alike_from_both_formats(tmp_path):
@@ -626,13 +626,13 @@ def test_mnist_reads_alike_from_both_formats(tmp_path):
 def test_npz_is_never_unpickled(tmp_path):
     np.savez(tmp_path / "bad.npz", x=np.array([{"a": 1}], dtype=object))
     with pytest.raises(ValueError, match="allow_pickle"):
-        data._read_npz(tmp_path / "bad.npz")
+        data.registry.readers.read_npz(tmp_path / "bad.npz")
 
 
 def test_svmlight_is_dense_with_signs(tmp_path):
     path = tmp_path / "small"
     path.write_text("1 1:1 3:0.5\n2 2:1\n2 3:-2\n")
-    arrays = data._read_svmlight(path, n_features=4)
+    arrays = data.registry.readers.read_svmlight(path, n_features=4)
     expected = np.array([[1, 0, 0.5, 0], [0, 1, 0, 0], [0, 0, -2, 0]])
     np.testing.assert_array_equal(arrays["features"], expected, strict=True)
     np.testing.assert_array_equal(arrays["labels"], np.array([-1, 1, 1]), strict=True)
@@ -642,7 +642,7 @@ def test_svmlight_needs_two_classes(tmp_path):
     path = tmp_path / "small"
     path.write_text("1 1:1\n2 2:1\n3 1:2\n")
     with pytest.raises(ValueError, match="3 distinct labels"):
-        data._read_svmlight(path, n_features=2)
+        data.registry.readers.read_svmlight(path, n_features=2)
 
 
 # The real files
@@ -696,7 +696,7 @@ def test_cifar_binary_records(tmp_path):
             member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
             member.size = values.nbytes
             archive.addfile(member, io.BytesIO(values.tobytes()))
-    arrays = data._read_cifar_binary(path)
+    arrays = data.registry.readers.read_cifar_binary(path)
     assert arrays["x_train"].shape == (10, 32, 32, 3) and arrays["x_test"].shape == (3, 32, 32, 3)
     fourth = records["data_batch_2.bin"][1]
     assert arrays["y_train"][3] == fourth[0]
@@ -724,7 +724,7 @@ def test_real_cifar(real):
 
 def test_real_curves(real):
     """Ten runs of 100 epochs; their last test accuracies as the chapter quotes them."""
-    from reprise.expressivity.norm_tuning.pictures import STORED, STORED_EPOCHS
+    from reprise.expressivity.norm_tuning.curves import STORED, STORED_EPOCHS
 
     arrays = real("norm_tuning_curves")
     assert len(arrays) == 10

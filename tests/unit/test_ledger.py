@@ -25,15 +25,23 @@ from reprise.ledger import (
 )
 
 NAN, INF = math.nan, math.inf
-YES, NO, SCALE = Verdict.REPRODUCED, Verdict.NOT_REPRODUCED, Verdict.NOT_AT_THIS_SCALE
+YES, NO = Verdict.REPRODUCED, Verdict.NOT_REPRODUCED
+SCALE, DATA = Verdict.NOT_AT_THIS_SCALE, Verdict.NOT_ON_THIS_DATA
 
 
 def new(profile="book"):
     return Ledger("part/slug", profile=profile)
 
 
-def check(ledger, id="C1", **arguments):
-    return ledger.check(id, "a statement", source="Theorem 1", **arguments)
+def declare(ledger, id="C1", **arguments):
+    """The claim of that id, declared at its first use."""
+    if id in ledger.claims:
+        return ledger.claims[id]
+    return ledger.claim(id, "a statement", **({"source": "Theorem 1"} | arguments))
+
+
+def check(ledger, id="C1", part="", *, measured, **arguments):
+    return declare(ledger, id).check(part, measured, **arguments)
 
 
 def judge(profile="book", **arguments):
@@ -321,6 +329,7 @@ def test_an_error_does_not_leave_an_earlier_pass_of_the_same_part():
         {"measured": 1},
         {"measured": 1, "at_most": NAN},
         {"measured": 1, "at_most": {"smoke": 3}},
+        {"measured": 1, "at_most": 3, "smoke": NAN},
         {"measured": 1, "at_most": 3, "interval": (2, 1)},
         {"measured": 1, "at_most": 3, "expected_from": "huge"},
     ],
@@ -379,12 +388,11 @@ def test_only_values_inside_the_bounds_are_reproduced(measured, a, b, name):
     ("profile", "verdict"), [("smoke", YES), ("book", NO), ("paper", NO), ("default", None)]
 )
 def test_a_rule_by_profile(profile, verdict):
-    rule = {"smoke": 10, "book": 5}
     if verdict is None:
         with pytest.raises(ValueError, match="profile must be one of smoke, book, paper"):
             new(profile)
     else:
-        assert judge(profile, measured=7, at_most=rule) is verdict
+        assert judge(profile, measured=7, at_most=5, smoke=10) is verdict
 
 
 @pytest.mark.parametrize(
@@ -397,15 +405,21 @@ def test_a_rule_by_profile(profile, verdict):
     ],
 )
 def test_every_rule_may_differ_by_profile(name, smoke, book, measured):
-    rule = {name: {"smoke": smoke, "book": book}}
-    assert judge("smoke", measured=measured, **rule) is YES
-    assert judge("book", measured=measured, **rule) is NO
+    rule = {name: book}
+    assert judge("smoke", measured=measured, **rule, smoke=smoke) is YES
+    assert judge("smoke", measured=measured, **rule, paper=smoke) is NO
+    assert judge("paper", measured=measured, **rule, paper=smoke) is YES
+    assert judge("book", measured=measured, **rule, smoke=smoke, paper=smoke) is NO
 
 
-@pytest.mark.parametrize("rule", [{}, {"smoke": 3}, {"book": 3, "huge": 4}], ids=repr)
-@pytest.mark.parametrize("name", ["at_most", "equals"])
-def test_a_rule_by_profile_names_book_and_only_profiles(name, rule):
-    assert_refused(measured=3, **{name: rule})
+@pytest.mark.parametrize("own", [NAN, (3, 1), [], "three", {"smoke": 3}], ids=repr)
+@pytest.mark.parametrize("profile", ["smoke", "paper"])
+def test_a_profiles_own_bounds_are_checked_in_every_run(profile, own):
+    assert_refused(measured=3, at_most=3, **{profile: own})
+
+
+def test_a_profiles_own_bounds_need_a_rule():
+    assert_refused(measured=3, smoke=3)
 
 
 @pytest.mark.parametrize(
@@ -454,8 +468,7 @@ def test_an_interval_wider_than_the_rule_decides_nothing(interval, verdict):
 
 
 def test_the_interval_is_held_against_the_rule_of_the_profile():
-    rule = {"smoke": (-4, 0), "book": (-2.2, -1.8)}
-    arguments = {"measured": -2.0, "within": rule, "interval": (-3, -1)}
+    arguments = {"measured": -2.0, "within": (-2.2, -1.8), "smoke": (-4, 0), "interval": (-3, -1)}
     assert judge("smoke", **arguments) is YES
     assert judge("book", **arguments) is NO
     assert judge("book", **arguments, expected_from="paper") is SCALE
@@ -540,7 +553,7 @@ def test_a_claim_is_as_strong_as_its_weakest_part(measured, verdict):
 def test_a_part_checked_again_is_replaced_in_place():
     ledger = new()
     check(ledger, part="level", measured=9, at_most=3)
-    ledger.check("C1", part="slope", measured=1, at_most=3)
+    check(ledger, part="slope", measured=1, at_most=3)
     assert ledger["C1"].verdict is NO
     check(ledger, part="level", measured=2, at_most=3)
     assert [(part.name, part.measured) for part in ledger["C1"].parts] == [
@@ -552,33 +565,79 @@ def test_a_part_checked_again_is_replaced_in_place():
     assert ledger["C1"].verdict is NO
 
 
-@pytest.mark.parametrize(
-    "words", [{}, {"statement": "a"}, {"source": "b"}, {"statement": "", "source": "b"}], ids=repr
-)
-def test_the_first_part_states_the_claim_and_its_source(words):
-    with pytest.raises(LedgerError, match="C1: statement and source"):
-        new().check("C1", **words, measured=1, at_most=3)
+@pytest.mark.parametrize("empty", ["id", "statement", "source"])
+def test_a_claim_states_what_and_where(empty):
+    words = {"id": "C1", "statement": "falls", "source": "Theorem 1"} | {empty: ""}
+    with pytest.raises(LedgerError, match=f"{empty} must be a text, got ''"):
+        new().claim(words.pop("id"), **words)
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        {"statement": "another"},
-        {"source": "another"},
-        {"paper": "another"},
-    ],
-    ids=repr,
-)
-def test_later_parts_cannot_restate_the_claim(words):
+def test_a_claim_that_nothing_was_checked_of_is_not_reproduced():
     ledger = new()
-    first = {"statement": "a statement", "source": "Theorem 1", "paper": "2"}
-    ledger.check("C1", **first, part="level", measured=1, at_most=3)
-    assert ledger.check("C1", part="slope", measured=1, at_most=3) is YES
-    assert ledger.check("C1", **first, part="slope", measured=1, at_most=3) is YES
-    with pytest.raises(LedgerError, match=r"^C1: "):
-        ledger.check("C1", **words, part="slope", measured=1, at_most=3)
-    claim = ledger["C1"]
-    assert (claim.statement, claim.source, claim.paper) == ("a statement", "Theorem 1", "2")
+    ledger.claim("C2", "falls", source="Theorem 1")
+    check(ledger, "C1", measured=1, at_most=3)
+    assert [record["verdict"] for record in ledger.records()] == [YES, NO]
+    assert "C2: not reproduced" in repr(ledger)
+
+
+def test_a_claim_declared_again_starts_anew():
+    ledger = new()
+    check(ledger, measured=1, at_most=3)
+    again = ledger.claim("C1", "a statement", source="Theorem 1")
+    assert again.verdict is NO
+    assert ledger["C1"] is again
+
+
+def test_statements_show_what_is_claimed_before_any_evidence():
+    ledger = new()
+    ledger.claim("C10", "rises", source="Figure 2")
+    ledger.claim("C2", "falls as <T>", source="Theorem 1", paper="slope -2")
+    assert repr(ledger.statements).splitlines() == [
+        "C2: falls as <T> (Theorem 1)",
+        "C10: rises (Figure 2)",
+    ]
+    markup = ledger.statements._repr_html_()
+    assert "falls as &lt;T&gt;" in markup
+    assert "slope -2" in markup
+
+
+# Claims about a data set.
+
+
+@pytest.mark.parametrize(
+    ("profile", "used", "measured", "verdict"),
+    [
+        ("book", "mnist", 1, YES),
+        ("book", "mnist", 9, NO),
+        ("smoke", "mnist", 9, SCALE),
+        ("book", "digits", 1, YES),
+        ("book", "digits", 9, DATA),
+        ("smoke", "digits", 9, DATA),
+    ],
+)
+def test_another_data_set_can_reproduce_a_claim_but_not_refute_it(profile, used, measured, verdict):
+    ledger = new(profile)
+    claim = declare(ledger, data="mnist")
+    claim.judged_on(used)
+    assert claim.check("level", measured, at_most=3, expected_from="book") is verdict
+    assert claim.verdict is verdict
+    for text in (repr(claim), claim._repr_html_(), ledger_html(ledger.records())):
+        assert f"judged on {used}" in text
+        assert ("REPRISE_DATA" in text) == (used == "digits")  # how to get the right one
+    assert ledger.records()[0]["data"].startswith(f"judged on {used}")
+
+
+def test_a_claim_about_data_must_be_told_the_data_first():
+    ledger = new()
+    claim = declare(ledger, data="mnist")
+    with pytest.raises(LedgerError, match="judged_on must name the data"):
+        claim.check("level", 1, at_most=3)
+    assert claim.verdict is NO
+
+
+def test_a_claim_about_no_data_is_judged_on_none():
+    with pytest.raises(LedgerError, match="data must be given with the claim"):
+        declare(new()).judged_on("digits")
 
 
 def test_claims_are_found_by_id():
@@ -620,8 +679,8 @@ def test_text_rounds_to_three_significant_digits(measured, shown):
 
 def test_digits_that_vary_are_marked_and_judged_alike():
     ledger = Ledger("part/slug")
-    ledger.check("C1", "a", source="b", measured=[0.91, 0.94], at_least=0.9, varies=True)
-    ledger.check("C1", part="steady", measured=3, equals=3)
+    check(ledger, measured=[0.91, 0.94], at_least=0.9, varies=True)
+    check(ledger, part="steady", measured=3, equals=3)
     varies, steady = ledger["C1"].parts
     assert varies.values() == "≈ 0.91 to 0.94 (2 values)"
     assert varies.verdict == steady.verdict == Verdict.REPRODUCED
@@ -729,10 +788,8 @@ def markup_of(ledger):
 
 def test_html_escapes_what_a_chapter_says():
     ledger = new()
-    words = {"source": "<i>S&T</i>", "paper": "<u>2</u>"}
-    ledger.check(
-        "C1", "<b>x</b> & y", **words, part="<em>p</em>", measured="<s>1</s>", equals="<a>"
-    )
+    claim = ledger.claim("C1", "<b>x</b> & y", source="<i>S&T</i>", paper="<u>2</u>")
+    claim.check("<em>p</em>", "<s>1</s>", equals="<a>")
     for markup in markup_of(ledger):
         assert "&lt;b&gt;x&lt;/b&gt; &amp; y" in markup
         assert all(f"&lt;{tag}&gt;" in markup for tag in ("em", "s", "a"))
@@ -765,28 +822,30 @@ def test_html_says_the_verdict_in_words(profile, expected_from, measured, kind):
 
 def test_the_papers_number_may_be_a_number():
     ledger = new()
-    check(ledger, measured=-1.9, at_most=-1.8, paper=-2)
+    declare(ledger, paper=-2).check("slope", -1.9, at_most=-1.8)
     assert "-2" in markup_of(ledger)[0]
 
 
 # Records and the way through a notebook.
 
 KEYS = {"chapter", "id", "statement", "source", "paper", "measured", "rule", "verdict", "profile"}
+KEYS |= {"data"}
 
 FIRST = """
 import numpy as np
 from reprise.ledger import Ledger
 ledger = Ledger("part/slug", profile="smoke")
-ledger.check("C1", "falls as <T>", source="Theorem 1", paper="slope -2", part="slope",
-             measured=np.float32(-2.0123), within=np.array([-2.2, -1.8]),
-             interval=np.array([-2.1, -1.9]))
+C1 = ledger.claim("C1", "falls as <T>", source="Theorem 1", paper="slope -2")
+C2 = ledger.claim("C2", "is a bird", source="Figure 2")
+C3 = ledger.claim("C3", "holds", source="Figure 3")
+C1.check("slope", np.float32(-2.0123), within=np.array([-2.2, -1.8]),
+         interval=np.array([-2.1, -1.9]))
 ledger
 """
 SECOND = """
-ledger.check("C1", part="level", measured=np.array([[1, 2], [3, 4]]), at_most=np.int64(4))
-ledger.check("C2", "is a bird", source="Figure 2", measured=np.str_("cat"), equals="bird",
-             expected_from="book")
-ledger.check("C3", "holds", source="Figure 3", measured=np.bool_(True), equals=np.True_)
+C1.check("level", np.array([[1, 2], [3, 4]]), at_most=np.int64(4))
+C2.check("kind", np.str_("cat"), equals="bird", expected_from="book")
+C3.check("holds", np.bool_(True), equals=np.True_)
 """
 
 

@@ -21,15 +21,14 @@ from reprise import plotting
 from reprise.ledger import Ledger
 from reprise.notebook import (
     assigned_names,
-    explorer,
+    knob_table,
     live,
     open_chapter,
     picture,
-    player,
-    refuse_unknown_parameters,
     svg,
     table,
 )
+from reprise.parameters import ParameterError
 
 SVG = "{http://www.w3.org/2000/svg}"
 XLINK = "{http://www.w3.org/1999/xlink}"
@@ -101,58 +100,14 @@ class Tags(HTMLParser):
 
 # Parameters.
 
-DEFAULTS = "seed = 1\nn: int = 100  # samples\nprofile = 'book'"
-
-
-@pytest.mark.parametrize(
-    "cells",
-    [
-        [],
-        ["import numpy as np", DEFAULTS, "x = 1"],
-        ["import numpy as np", DEFAULTS, "# Parameters\nseed = 3\n", "x = 1"],
-        [DEFAULTS, "# Parameters\nseed = 3\nn = 10\nprofile = 'smoke'"],
-        [DEFAULTS, "\n# Parameters\nn: int = 10"],
-        [DEFAULTS, "# Parameters\n"],
-        ["a = b = 1", "# Parameters\nb = 2"],
-        ["a, b = 1, 2", "# Parameters\nb = 2"],
-        ["(a, [b, *c]) = 1, [2, 3]", "# Parameters\nb = 2\nc = []"],
-        ["import numpy as np", "# Parameters of the run\nseed = 1"],
-    ],
-)
-def test_parameters_of_the_chapter_are_accepted(cells):
-    assert refuse_unknown_parameters(cells) is None
-
-
-@pytest.mark.parametrize(
-    ("cells", "name"),
-    [
-        ([DEFAULTS, "# Parameters\nsede = 3"], "sede"),
-        (["sede = 3", DEFAULTS, "# Parameters\nseed = 3\nsede = 3"], "sede"),
-        ([DEFAULTS, "# Parameters\nSeed = 3"], "Seed"),
-        ([DEFAULTS, "# Parameters\nm: int = 3"], "m"),
-        ([DEFAULTS + "\nif True:\n    inner = 1", "# Parameters\ninner = 3"], "inner"),
-        (["# Parameters\nseed = 3", DEFAULTS], "seed"),
-        (["# Parameters\nseed = 3"], "seed"),
-        (["a, b = 1, 2", "# Parameters\na, c = 3, 4"], "c"),
-        (["seed: int", "# Parameters\nseed = 3"], "seed"),
-        (["x = {}\nx['n'] = n.m = 1", "# Parameters\nn = 3"], "n"),
-    ],
-)
-def test_an_unknown_parameter_is_refused_by_name(cells, name):
-    with pytest.raises(ValueError, match=f"parameter '{name}' is not one of this chapter"):
-        refuse_unknown_parameters(cells)
-
-
-def test_the_refusal_says_what_is_allowed():
-    with pytest.raises(ValueError, match=r"n, profile, seed$"):
-        refuse_unknown_parameters([DEFAULTS, "# Parameters\nsede = 3"])
+CHAPTER = "shuffling/sgdo"
 
 
 @pytest.mark.parametrize(
     ("source", "names"),
     [
         ("", {}),
-        (DEFAULTS, {"seed": "1", "n": "100", "profile": "'book'"}),
+        ("seed = 1\nn: int = 100  # samples", {"seed": "1", "n": "100"}),
         ("a = b = 2 ** 3", {"a": "2 ** 3", "b": "2 ** 3"}),
         ("n = 1\nn = 2", {"n": "2"}),
         ("a, b = 1, 2", {"a": "(1, 2)", "b": "(1, 2)"}),
@@ -165,16 +120,27 @@ def test_assigned_names_are_those_of_the_top_level(source, names):
     assert assigned_names(source) == names
 
 
-def test_a_chapter_opens_outside_a_notebook():
-    ledger = open_chapter("part/slug", profile="smoke")
+def test_a_chapter_opens_outside_a_notebook_and_checks_its_parameters():
+    names = {"profile": "smoke", "runs": "1e3", "L": 16, "unrelated": object()}
+    ledger = open_chapter(CHAPTER, names)
     assert isinstance(ledger, Ledger)
-    assert (ledger.chapter, ledger.profile) == ("part/slug", "smoke")
+    assert (ledger.chapter, ledger.profile) == (CHAPTER, "smoke")
     assert plt.rcParams["text.color"] == plotting.INK
+    # texts that spell numbers became numbers, what was not given has its default
+    assert (names["runs"], names["L"], names["seed"]) == (1000, 16.0, 0)
+    assert ledger.parameters == {name: names[name] for name in ledger.parameters}
+    shown = {row[0]: row[1] for row in knob_table(ledger).rows}
+    assert list(shown) == list(ledger.parameters)
+    assert (shown["runs"], shown["profile"]) == ("1000", '"smoke"')
+    assert shown["K_grid"] == "[30, 31, ..., 199]"
 
 
-def test_a_chapter_opens_at_a_known_profile_only():
-    with pytest.raises(ValueError, match="profile must be one of"):
-        open_chapter("part/slug", profile="large")
+@pytest.mark.parametrize(
+    ("name", "value"), [("profile", "large"), ("L", 1), ("runs", True), ("K_grid", 30)]
+)
+def test_a_chapter_does_not_open_with_a_value_that_it_must_not_have(name, value):
+    with pytest.raises(ParameterError, match=f"{name} must be .*, got {value!r}"):
+        open_chapter(CHAPTER, {name: value})
 
 
 # Live numbers.
@@ -223,7 +189,7 @@ def test_live_numbers_do_not_see_a_relative_change_of_1e_9(value, change, monkey
 CELLS = {
     "defaults": "seed = 1\nprofile = 'book'",
     "injected": "# Parameters\nseed = 3\nprofile = 'smoke'",
-    "open": "from reprise import notebook\nnotebook.open_chapter('a/b', profile=profile)",
+    "open": "from reprise import notebook\nnotebook.open_chapter('shuffling/sgdo', globals())",
     "live": "notebook.live('slope', -1.98765)\nnotebook.live('word', 'yes')",
     "picture": (
         "import matplotlib.pyplot as plt\nfigure, ax = plt.subplots(figsize=(2, 1))\n"
@@ -231,7 +197,7 @@ CELLS = {
     ),
     "again": "seed = 1",
     "misspelt": "# Parameters\nsede = 3",
-    "refused": "notebook.open_chapter('a/b', profile=profile)",
+    "refused": "notebook.open_chapter('shuffling/sgdo', globals())",
 }
 
 
@@ -250,13 +216,13 @@ def outputs(tmp_path_factory):
 
 def test_a_run_with_known_parameters_opens(outputs):
     (output,) = outputs["open"]
-    assert output["data"]["text/plain"].startswith("a/b, profile smoke")
+    assert output["data"]["text/plain"].startswith("shuffling/sgdo, profile smoke")
 
 
 def test_a_run_with_a_misspelt_parameter_stops(outputs):
     (output,) = outputs["refused"]
     assert output["output_type"] == "error"
-    assert output["ename"] == "ValueError"
+    assert output["ename"] == "ParameterError"
     assert "'sede'" in output["evalue"]
 
 
@@ -362,13 +328,11 @@ def markup_of(kind):
         return drawing() + drawing(0.5)
     if kind == "two salts":
         return svg(small(1), salt="a") + svg(small(1), salt="b")
-    if kind == "two captions":
-        pictures = [picture(small(1), caption=c, alt="a line") for c in ("one", "other")]
-        return "".join(p.markup for p in pictures)
-    return player(small(1), lambda i: None, 3, **WORDS).markup  # equal frames
+    pictures = [picture(small(1), caption=c, alt="a line") for c in ("one", "other")]
+    return "".join(p.markup for p in pictures)
 
 
-@pytest.mark.parametrize("kind", ["two figures", "two salts", "two captions", "equal frames"])
+@pytest.mark.parametrize("kind", ["two figures", "two salts", "two captions"])
 def test_drawings_on_one_page_share_no_ids_and_answer_their_own_references(kind):
     roots = elements(markup_of(kind))
     assert len(roots) >= 2
@@ -426,205 +390,6 @@ def test_a_picture_closes_its_figure():
 def test_a_picture_asks_no_other_host():
     assert set(re.findall(r"https?://[^\"' ]*", shown().markup)) <= NAMESPACES
     assert not re.search(r"<(link|script|img|iframe)|@import| src=", shown().markup)
-
-
-# Players.
-
-
-def moving_line():
-    """A figure and the function that draws its frame i: a line from 0 to i."""
-    figure, ax = plt.subplots(figsize=(2.0, 1.0))
-    ax.set(ylim=(0, 10), ylabel="error")
-    (line,) = ax.plot([0, 1], [0, 0])
-
-    def update(i):
-        line.set_ydata([0, i])
-
-    return figure, update
-
-
-def play(frames=3, **options):
-    return player(*moving_line(), frames, **WORDS | options)
-
-
-def script_of(moving):
-    return re.search("<script>(.*)</script>", moving.markup, flags=re.DOTALL)[1]
-
-
-def frames_of(moving):
-    return Tags(moving.markup).of("div", **{"class": "frame"})
-
-
-def paths_of(root):
-    return [element.get("d") for element in root.iter(f"{SVG}path")]
-
-
-@pytest.mark.parametrize("frames", [2, 5])
-def test_a_player_has_all_frames_and_shows_the_last(frames):
-    moving = play(frames)
-    tags = Tags(moving.markup)
-    hidden = ["hidden" in attributes for attributes in frames_of(moving)]
-    assert hidden == [True] * (frames - 1) + [False]  # a still page shows where it ends
-    assert len(elements(moving.markup)) == frames
-    assert plt.get_fignums() == []
-    (slider,) = tags.of("input", type="range")
-    last = str(frames - 1)
-    assert (slider["min"], slider["max"], slider["value"]) == ("0", last, last)
-    assert len(tags.of("button")) == 1
-    (output,) = re.findall("<output>(.*)</output>", moving.markup)
-    assert output == frames_of(moving)[-1]["data-label"]
-
-
-def test_frames_are_drawn_once_and_in_order():
-    seen = []
-    figure, update = moving_line()
-    moving = player(figure, lambda i: seen.append(i) or update(i), 3, **WORDS)
-    assert seen == [0, 1, 2]
-    for i, root in enumerate(elements(moving.markup)):
-        figure, update = moving_line()
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-        update(i)
-        assert paths_of(root) == paths_of(elements(svg(figure))[0])
-
-
-def test_the_layout_does_not_change_between_frames():
-    figure, ax = plt.subplots(figsize=(3.0, 2.0))
-    (line,) = ax.plot([0, 1], [0, 1])
-    boxes = []
-
-    def update(i):
-        line.set_ydata([0, 10.0 ** (3 * i)])
-        ax.set(ylim=(0, 10.0 ** (3 * i)), ylabel="error\n" * i, title="t\n" * i)
-        ax.ticklabel_format(style="plain")
-        figure.draw_without_rendering()  # a layout engine would act here
-        boxes.append(ax.get_position().bounds)
-
-    figure.draw_without_rendering()
-    before = ax.get_position().bounds
-    roots = elements(player(figure, update, 3, **WORDS).markup)
-    assert boxes == [boxes[0]] * 3
-    assert boxes[0] == pytest.approx(before, abs=0.01)
-    clips = [[dict(e.attrib) for e in root.iter(f"{SVG}rect")] for root in roots]
-    assert clips[0] == clips[1] == clips[2] != []
-    assert {root.get("viewBox") for root in roots} == {"0 0 216 144"}
-
-
-def test_frames_have_labels():
-    moving = play(3, labels=["T = 1", "T = 10", 'k < 5 & "x"'])
-    assert [frame["data-label"] for frame in frames_of(moving)] == [
-        "T = 1",
-        "T = 10",
-        'k < 5 & "x"',
-    ]
-    assert "<output>k &lt; 5 &amp; &quot;x&quot;</output>" in moving.markup
-
-
-def test_frames_are_numbered_by_default():
-    assert [frame["data-label"] for frame in frames_of(play(2))] == ["frame 0", "frame 1"]
-
-
-@pytest.mark.parametrize("labels", [[], ["a"], ["a", "b", "c", "d"], ("a", "b")], ids=repr)
-def test_labels_are_one_a_frame(labels):
-    with pytest.raises(ValueError, match=f"labels must be one a frame, 3, got {len(labels)}"):
-        play(3, labels=labels)
-
-
-def test_every_frame_and_control_has_a_name():
-    moving = play(2)
-    assert [root.get("aria-label") for root in elements(moving.markup)] == ["a line"] * 2
-    assert {root.get("role") for root in elements(moving.markup)} == {"img"}
-    tags = Tags(moving.markup)
-    assert tags.of("button")[0]["aria-label"] == "play or pause"
-    assert tags.of("input")[0]["aria-label"] == "frame"
-
-
-def test_a_player_is_whole_in_itself():
-    moving = play(2)
-    assert "http" not in script_of(moving)
-    assert not re.search(r"\bimport\b|fetch|require|src=", script_of(moving))
-    assert set(re.findall(r"https?://[^\"' ]*", moving.markup)) <= NAMESPACES
-    assert moving.markup.count("<script>") == moving.markup.count("</script>") == 1
-    assert not re.search(r"\bid=|getElementById|document\.query", script_of(moving))
-    assert "currentScript" in script_of(moving)  # two players on a page do not meet
-
-
-def test_the_script_keeps_the_pace():
-    moving = play(2, interval_ms=40)
-    (attributes,) = Tags(moving.markup).of("figure")
-    assert attributes["data-interval"] == "40"
-    assert attributes["class"] == "reprise-figure reprise-player"
-    assert "dataset.interval" in script_of(moving)
-
-
-WORST = ["RMS error", "k < 5", "Adam's step", "a\\b", "</script><b>", '" onload="x']
-
-
-def test_the_script_is_the_same_whatever_the_words():
-    moving = play(len(WORST), labels=WORST, caption="</script>", alt='"</script>')
-    assert script_of(moving) == script_of(play(2))
-    assert [frame["data-label"] for frame in frames_of(moving)] == WORST
-    assert moving.markup.count("</script>") == 1
-    assert not Tags(moving.markup).of("b")
-    assert all(set(frame) <= {"class", "data-label", "hidden"} for frame in frames_of(moving))
-    assert {root.get("aria-label") for root in elements(moving.markup)} == {'"</script>'}
-    assert "dataset.label" in script_of(moving)  # read from there as plain text
-    assert "textContent" in script_of(moving)
-    assert "innerHTML" not in script_of(moving)
-
-
-def test_captions_of_players_are_escaped():
-    moving = play(2, caption="<i>k</i>")
-    assert "<figcaption>&lt;i&gt;k&lt;/i&gt;</figcaption>" in moving.markup
-    assert repr(moving) == "Figure: <i>k</i>"
-
-
-@pytest.mark.parametrize("frames", [1, 0, -3])
-def test_a_player_needs_two_frames(frames):
-    with pytest.raises(ValueError, match=f"frames must be at least 2, got {frames}"):
-        play(frames)
-
-
-def test_the_same_player_gives_the_same_text():
-    assert play(2) == play(2)
-
-
-# --- explorers ------------------------------------------------------------------------------------
-
-SLIDERS = [("n", "size <i>n</i>", 1, 9, 1, 4), ("rate", "rate", 0, 1, 0.25, 0.5)]
-MODEL = "return {labels: [1, 2], values: [v.n, 2 * v.rate], x: 'bars', y: 'height'};"
-
-
-def test_an_explorer_has_a_slider_for_each_number_and_a_drawing():
-    made = explorer(SLIDERS, MODEL, **WORDS)
-    tags = Tags(made.markup)
-    shown = [(t["name"], t["min"], t["max"], t["step"], t["value"]) for t in tags.of("input")]
-    assert shown == [("n", "1", "9", "1", "4"), ("rate", "0", "1", "0.25", "0.5")]
-    assert re.findall("<output>(.*?)</output>", made.markup) == ["4", "0.5"]
-    assert "<span>size <i>n</i></span>" in made.markup
-    (drawing,) = tags.of("svg")
-    assert (drawing["role"], drawing["aria-label"]) == ("img", "a line")
-    assert MODEL in made.markup
-    assert repr(made) == "Figure: a caption"
-
-
-def test_an_explorer_is_whole_in_itself():
-    made = explorer(SLIDERS, MODEL, **WORDS)
-    assert "http" not in made.markup
-    assert not re.search(r"\bimport\b|fetch|require|src=|getElementById", made.markup)
-    assert "currentScript" in made.markup
-
-
-@pytest.mark.parametrize(
-    ("sliders", "text"),
-    [
-        ([], "sliders must hold at least one, got none"),
-        ([("n", "n", 1, 9, 1, 10)], "slider n must start in [1, 9], got 10"),
-    ],
-)
-def test_an_explorer_refuses(sliders, text):
-    with pytest.raises(ValueError, match=re.escape(text)):
-        explorer(sliders, MODEL, **WORDS)
 
 
 # --- tables ---------------------------------------------------------------------------------------

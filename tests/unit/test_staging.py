@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import nbformat
 import pytest
 
-from reprise import book, site
+from reprise import board, book, running, site
 from reprise.book import Chapter
 from reprise.ledger import Ledger, read_ledgers
 from reprise.notebook import picture
@@ -57,9 +57,15 @@ import sys
 from reprise.ledger import Ledger
 print("noise", file=sys.stderr)
 ledger = Ledger("toy/sum", profile=profile)
-ledger.check("C1", "the sum is large", source="Lemma 1", measured=n, at_least=2)
+C1 = ledger.claim("C1", "the sum is large", source="Lemma 1")
+C1.check("n", n, at_least=2)
 ledger
 ```
+"""
+KNOBS = """
+from reprise.parameters import Integer, Knob, Knobs
+
+KNOBS = Knobs(Knob("n", 10, Integer(0), "terms"))
 """
 SOURCES = {
     "_config.yml",
@@ -95,7 +101,7 @@ def files_below(folder):
 
 def ledger_of(id="toy/sum", profile="smoke", statement="the sum is large", measured=3):
     ledger = Ledger(id, profile=profile)
-    ledger.check("C1", statement, source="Lemma 1", measured=measured, at_least=2)
+    ledger.claim("C1", statement, source="Lemma 1").check("n", measured, at_least=2)
     return ledger
 
 
@@ -149,6 +155,8 @@ def project(tmp_path):
         "book/appendix/notes.md": "# Notes\n",
         "book/_static/logo.svg": "<svg/>",
         "book/profiles/smoke/sum.yaml": "profile: smoke\nn: 3\n",
+        "src/reprise/toy/sum/knobs.py": KNOBS,
+        "src/reprise/toy/late/knobs.py": KNOBS,
     }.items():
         write(root / name, text)
     store(Chapter(root, "toy/sum"), "# A <sum>\n", drawing(), ledger_of(), parameters={"n": 3})
@@ -190,8 +198,8 @@ def test_a_real_run_is_staged_without_progress_times_or_paths(project, staged):
         assert word not in text
     notebook = nbformat.reads(text, as_version=4)
     nbformat.validate(notebook)
-    assert [(r["measured"], r["profile"]) for r in read_ledgers(notebook)] == [("3", "smoke")]
-    assert site.chapter_title(notebook) == "A sum"
+    assert [(r["measured"], r["profile"]) for r in read_ledgers(notebook)] == [("n: 3", "smoke")]
+    assert board.chapter_title(notebook) == "A sum"
 
 
 def test_the_key_does_not_change_with_the_id_of_the_injected_cell(project, staged):
@@ -318,7 +326,7 @@ class Outline(HTMLParser):
 
 def test_the_scoreboard_has_a_row_a_claim():
     records = [*ledger_of().records(), *ledger_of("toy/late", measured=1).records()]
-    page = Outline(site.scoreboard_html(records))
+    page = Outline(board.scoreboard_html(records))
     assert [tag for tag, _ in page.tags].count("tr") == 3
     links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
     assert links == ["toy/sum.html#the-ledger", "toy/late.html#the-ledger"]
@@ -328,13 +336,13 @@ def test_the_scoreboard_has_a_row_a_claim():
 def test_the_scoreboard_escapes():
     [record] = ledger_of(statement="<b>x</b> & y").records()
     record.update(profile="smoke, w=<i>", measured="<u>", id="<C>")
-    page = Outline(site.scoreboard_html([record]))
+    page = Outline(board.scoreboard_html([record]))
     assert not {tag for tag, _ in page.tags} & {"b", "i", "u", "c"}
     assert {"<b>x</b> & y", "smoke, w=<i>", "<u>", "toy/sum <C>"} <= set(page.text)
 
 
 def test_an_empty_scoreboard_is_a_table():
-    page = Outline(site.scoreboard_html([]))
+    page = Outline(board.scoreboard_html([]))
     assert [tag for tag, _ in page.tags].count("tr") == 1
 
 
@@ -343,7 +351,7 @@ def test_an_empty_scoreboard_is_a_table():
 )
 def test_the_tally_counts_papers(ids, start):
     records = [r for id in ids for r in ledger_of(id).records()]
-    assert site.tally_sentence(records, "book").startswith(start)
+    assert board.tally_sentence(records, "book").startswith(start)
 
 
 # The table of papers.
@@ -351,7 +359,7 @@ def test_the_tally_counts_papers(ids, start):
 
 def test_written_papers_are_linked_and_others_marked(project):
     listed = [Chapter(project, "toy/sum")]
-    lines = site.papers_table(project, listed, ledger_of().records()).splitlines()
+    lines = board.papers_table(project, listed, ledger_of().records()).splitlines()
     assert [line for line in lines if line.startswith("#")] == ["### Toys", "### Others"]
     [ours] = [line for line in lines if "A. Adder" in line]
     assert "[A Sum](/toy/sum)<br>A. Adder" in ours
@@ -364,7 +372,7 @@ def test_written_papers_are_linked_and_others_marked(project):
 
 
 def test_the_papers_are_tables_of_three_columns(project):
-    lines = site.papers_table(project, [], []).splitlines()
+    lines = board.papers_table(project, [], []).splitlines()
     rows = [line for line in lines if line.startswith("|")]
     assert {line.count("|") for line in rows} == {4}
     assert len(rows) == 2 * 2 + 3
@@ -379,14 +387,14 @@ def test_the_papers_are_tables_of_three_columns(project):
 
 def test_the_hero_is_the_marked_figure():
     hero = drawing()
-    found = site.hero_svg(executed("text", drawing(hero=False), hero, ledger_of()))
+    found = board.hero_svg(executed("text", drawing(hero=False), hero, ledger_of()))
     whole = hero.markup[hero.markup.index("<svg") : hero.markup.index("<figcaption")]
     assert found == whole.strip()
 
 
 def test_no_hero():
-    assert site.hero_svg(executed()) is None
-    assert site.hero_svg(executed("text", ledger_of(), drawing(hero=False))) is None
+    assert board.hero_svg(executed()) is None
+    assert board.hero_svg(executed("text", ledger_of(), drawing(hero=False))) is None
 
 
 def test_the_gallery_links_each_hero(project):
@@ -395,11 +403,11 @@ def test_the_gallery_links_each_hero(project):
         "toy/sum": executed("# A <sum> & more\n", drawing()),
         "toy/late": executed("# No hero\n", drawing(hero=False)),
     }
-    page = Outline(site.gallery(listed, notebooks))
+    page = Outline(board.gallery(listed, notebooks))
     assert [a["href"] for tag, a in page.tags if tag == "a"] == ["toy/sum.html"]
     assert [tag for tag, _ in page.tags].count("svg") == 1
     assert page.text[-2:] == ["A <sum> & more", "\n"]
-    assert site.hero_svg(notebooks["toy/sum"]) in site.gallery(listed, notebooks)
+    assert board.hero_svg(notebooks["toy/sum"]) in board.gallery(listed, notebooks)
 
 
 @pytest.mark.parametrize(
@@ -414,19 +422,19 @@ def test_the_gallery_links_each_hero(project):
 def test_the_title_is_the_first_heading(cells, title):
     notebook = executed(*cells)
     notebook.cells.insert(0, nbformat.v4.new_code_cell("# a comment"))
-    assert site.chapter_title(notebook) == title
+    assert board.chapter_title(notebook) == title
 
 
 def test_a_standalone_drawing_follows_the_theme():
-    shown = site.hero_svg(executed(drawing()))
-    alone = site.standalone_svg(shown)
+    shown = board.hero_svg(executed(drawing()))
+    alone = board.standalone_svg(shown)
     assert INK not in alone
     assert alone.count("<style>") == 1
     root = ET.fromstring(alone)
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     assert root[0].tag.endswith("style")
     assert "prefers-color-scheme:dark" in root[0].text
-    assert alone == site.standalone_svg(shown)
+    assert alone == board.standalone_svg(shown)
 
 
 # Stored results.
@@ -444,15 +452,15 @@ def stored(chapter="toy/sum", **changes):
 
 
 def test_no_stored_results_are_said(tmp_path):
-    assert "No run at the <code>paper</code> profile" in site.stored_results(tmp_path)
+    assert "No run at the <code>paper</code> profile" in board.stored_results(tmp_path)
     write(tmp_path / "results" / "README.md", "nothing")
-    assert "No run" in site.stored_results(tmp_path)
+    assert "No run" in board.stored_results(tmp_path)
 
 
 def test_stored_results_show_hardware_date_and_claims(tmp_path):
     write(tmp_path / "results" / "toy" / "sum.json", stored())
     write(tmp_path / "results" / "toy" / "late.json", stored("toy/late", seconds=20))
-    page = Outline(site.stored_results(tmp_path))
+    page = Outline(board.stored_results(tmp_path))
     heads = [text for text in page.text if text.startswith("toy/")]
     assert heads == [
         "toy/late: A <fast> & big machine, 8 cores, 2026-01-02, 0 minutes; 1 reproduced",
@@ -463,6 +471,6 @@ def test_stored_results_show_hardware_date_and_claims(tmp_path):
 
 
 def test_the_speed_table_is_shown_when_there_is_one(tmp_path):
-    assert "`make bench`" in site.speed_table(tmp_path)
+    assert "`make bench`" in board.speed_table(tmp_path)
     write(tmp_path / "results" / "speed.md", "| fast |\n")
-    assert site.speed_table(tmp_path) == "| fast |\n"
+    assert board.speed_table(tmp_path) == "| fast |\n"

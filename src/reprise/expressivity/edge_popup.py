@@ -102,7 +102,7 @@ def _keep_largest(magnitude: Tensor, kept: int) -> Tensor:
 
 
 def kaiming_normal(
-    out_features: int, in_features: int, generator: torch.Generator, dtype: torch.dtype
+    out_features: int, in_features: int, *, generator: torch.Generator, dtype: torch.dtype
 ) -> Tensor:
     """Normal weights of variance 2 / in_features: Tensor (out_features, in_features)."""
     weight = torch.randn(out_features, in_features, generator=generator, dtype=dtype)
@@ -110,7 +110,7 @@ def kaiming_normal(
 
 
 def kaiming_uniform(
-    out_features: int, in_features: int, generator: torch.Generator, dtype: torch.dtype
+    out_features: int, in_features: int, *, generator: torch.Generator, dtype: torch.dtype
 ) -> Tensor:
     """Uniform on [-1, 1] / sqrt(in_features), PyTorch's default (Kaiming with a = sqrt 5).
 
@@ -142,7 +142,9 @@ class DenseLinear(nn.Module):
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(kaiming_uniform(out_features, in_features, generator, dtype))
+        self.weight = nn.Parameter(
+            kaiming_uniform(out_features, in_features, generator=generator, dtype=dtype)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, in) -> (batch, out)."""
@@ -184,13 +186,13 @@ class EdgePopupLinear(nn.Module):
         super().__init__()
         self.sparsity = check_sparsity(sparsity)
         if weight is None:
-            weight = kaiming_normal(out_features, in_features, generator, dtype)
+            weight = kaiming_normal(out_features, in_features, generator=generator, dtype=dtype)
         if weight.shape != (out_features, in_features):
             raise ValueError(
                 f"weight must have shape {(out_features, in_features)}, got {tuple(weight.shape)}"
             )
         self.register_buffer("weight", weight)
-        scores = kaiming_uniform(out_features, in_features, generator, dtype)
+        scores = kaiming_uniform(out_features, in_features, generator=generator, dtype=dtype)
         self.scores = nn.Parameter(scores)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -57,9 +57,11 @@ class Slider:
 
     def markup(self) -> str:
         """The slider with its label and its value."""
+        spoken = html.escape(self.label or self.name)
         return (
             f"<label><span>{html.escape(self.label)}</span>"
-            f'<input type="range" name="{html.escape(self.name)}" min="{self.low:g}" '
+            f'<input type="range" name="{html.escape(self.name)}" aria-label="{spoken}" '
+            f'min="{self.low:g}" '
             f'max="{self.high:g}" step="{self.step!r}" value="{self.start!r}">'
             f"<output>{self.start:g}</output></label>"
         )

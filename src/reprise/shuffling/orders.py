@@ -1,6 +1,6 @@
 """In which order an epoch visits its components, as data.
 
-Every order of the part is a *schedule*: for each epoch, where its permutation comes from (kept
+Every order of the part is a `Schedule`: for each epoch, where its permutation comes from (kept
 from the epoch before, freshly drawn, or given) and whether it is walked backwards. Random
 reshuffling draws in each epoch, single shuffle only in the first, FlipFlop reverses every second
 epoch (Rajput, Lee, Papailiopoulos 2022). The simulator walks schedules and knows no names.
@@ -11,13 +11,13 @@ one order with shifted starts: synchronized shuffling (Yun, Rajput, Sra 2022).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reprise.shuffling import kernels
+from reprise.shuffling.kernels import Schedule
 
 OrderName = Literal[
     "with_replacement",
@@ -34,37 +34,6 @@ Scheme = SchemeName | NDArray[np.int64]
 
 ORDER_NAMES: tuple[str, ...] = OrderName.__args__
 SCHEME_NAMES: tuple[str, ...] = SchemeName.__args__
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Where each epoch's order comes from and in which direction it is walked.
-
-    Attributes
-    ----------
-    source : ndarray of int8, shape (epochs,)
-        ``kernels.KEEP``, ``kernels.DRAW`` or ``kernels.GIVEN`` for each epoch.
-    reverse : ndarray of bool, shape (epochs,)
-        True where the epoch walks its order from the last entry to the first.
-    replacement : bool
-        True if a drawn order is n independent uniform indices, not a permutation.
-    shared : bool
-        True if the workers of a run share each drawn order: worker m starts at position
-        ``(n / workers) pi(m)``, with a fresh permutation pi of the workers in each epoch.
-    given : ndarray of int64, shape (1 or runs, 1 or epochs, 1 or workers, n)
-        The orders that epochs with source ``GIVEN`` read.
-    """
-
-    source: NDArray[np.int8]
-    reverse: NDArray[np.bool_]
-    replacement: bool
-    shared: bool
-    given: NDArray[np.int64]
-
-    @property
-    def epochs(self) -> int:
-        """Number of epochs."""
-        return len(self.source)
 
 
 def schedule(
@@ -165,8 +134,7 @@ def draw_orders(
     plan = schedule(order, n, epochs=epochs, runs=runs, workers=workers)
     seed = np.uint64(rng.integers(2**64, dtype=np.uint64))
     out = np.empty((runs, epochs, workers or 1, n), dtype=np.int64)
-    how = (plan.source, plan.reverse, plan.replacement, plan.shared, plan.given)
-    kernels.write_orders(*how, seed, np.uint64(0), out)
+    kernels.write_orders(plan, seed, out)
     return out[:, :, 0] if workers is None else out
 
 

@@ -5,6 +5,10 @@ network whose weights are +1 and -1, wider and deeper only by factors polylogari
 1/eps. Depth makes powers of two, bits of a weight choose among them, and a slightly wider random
 network contains each sign that is needed.
 
+`quantization` rounds weights to bits; `network` writes them with the weights 1, 0, -1; `embedding`
+finds those inside a random network, whose `signs` come from a counter; `search` looks for the
+largest error; `popup` prunes by search; `page` draws.
+
 Sreenivasan, Rajput, Sohn, Papailiopoulos, "Finding Everything within Random Binary Networks",
 AISTATS 2022, arXiv 2110.08996. What follows was derived from the abstract.
 """
@@ -23,16 +27,19 @@ from reprise.expressivity.binary.embedding import (
 from reprise.expressivity.binary.network import (
     BinaryNetwork,
     binary_network,
-    bits_for,
-    canonical_digits,
     extreme_target,
     layer_matrices,
+)
+from reprise.expressivity.binary.popup import BinaryEdgePopupLinear, popup_classifier
+from reprise.expressivity.binary.quantization import (
+    binary_digits,
+    bits_for,
+    canonical_digits,
     quantization_bound,
     quantization_certificate,
     quantize,
 )
-from reprise.expressivity.binary.popup import BinaryEdgePopupLinear, popup_classifier
-from reprise.expressivity.binary.search import SearchResult, search_error
+from reprise.expressivity.binary.search import search_error
 from reprise.expressivity.relu import normal_target, relu_network, unit_inputs
 
 __all__ = [
@@ -40,7 +47,7 @@ __all__ = [
     "BinaryNetwork",
     "EmbeddingError",
     "PrunedBinaryNetwork",
-    "SearchResult",
+    "binary_digits",
     "binary_network",
     "bits_for",
     "canonical_digits",

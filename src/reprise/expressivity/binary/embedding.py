@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reprise.expressivity.binary import signs
-from reprise.expressivity.binary.network import BinaryNetwork, checked_fraction, checked_input
+from reprise.expressivity.binary.network import BinaryNetwork, checked_input
+from reprise.expressivity.relu import checked_fraction
 from reprise.runtime import check_integer, generator
 
 Array = NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""What the chapter's page needs beside the algorithms: checked parameters, a drawing, an explorer.
+"""What the chapter's page needs beside the algorithms: a drawing, an explorer.
 
 Nothing else of the package imports this module.
 """
@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reprise.expressivity.binary.network import binary_digits
+from reprise.expressivity.binary.quantization import binary_digits
 from reprise.interactive import Slider, widget
 from reprise.notebook import Picture
 from reprise.plotting import COLORS, INK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-DATA_SETS = ("digits", "mnist")
 
 
 def draw_weight(ax: Axes, q: int, bits: int, x: int = 1) -> None:

@@ -14,11 +14,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reprise.expressivity.relu import input_gradient, relu_network, unit_inputs
+from reprise.expressivity.relu import (
+    LargestError,
+    checked_fraction,
+    checked_target,
+    input_gradient,
+    relu_network,
+    search_sphere,
+    unit_inputs,
+)
 from reprise.expressivity.subset_sum.solver import MOST_EXACT, solve_subset_sum, subset_from_mask
 from reprise.runtime import generator
 
@@ -140,7 +149,7 @@ def rows_per_input(n: int, blocks: int, delta: float) -> int:
     for name, value in (("n", n), ("blocks", blocks)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
-    _in_unit_interval("delta", delta)
+    checked_fraction("delta", delta)
     need = math.log(2 * blocks / delta)
     # (R/2 - n)^2 >= need R / 2 at the larger root of R^2/4 - (n + need/2) R + n^2
     b = n + need / 2
@@ -204,8 +213,8 @@ def prune_to_target(
         spectral norm above 1; if eps, delta, n or rows is out of its range.
     """
     targets = _check_target(weights)
-    _in_unit_interval("eps", eps)
-    _in_unit_interval("delta", delta)
+    checked_fraction("eps", eps)
+    checked_fraction("delta", delta)
     shapes = [w.shape for w in targets]
     n = numbers_per_weight(shapes, eps, delta) if n is None else n
     if not 1 <= n <= MOST_EXACT:
@@ -260,23 +269,7 @@ def _keep(
     second[outputs, np.broadcast_to(units, chosen.shape)[at]] = True
 
 
-# --- the largest error, looked for ---------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class LargestError:
-    """The largest errors that a search on the unit ball found, in Euclidean norm.
-
-    Attributes
-    ----------
-    random : float
-        Over random points of the ball.
-    adversarial : float
-        Over projected gradient ascents from random points of the sphere.
-    """
-
-    random: float
-    adversarial: float
+# --- the largest error, looked for ----------------------------------------------------------------
 
 
 def find_largest_error(
@@ -286,41 +279,35 @@ def find_largest_error(
     random: int = 2000,
     adversarial: int = 200,
     steps: int = 100,
-    step: float = 0.1,
 ) -> LargestError:
     """Look for the unit-ball input on which a pruned network is farthest from its target.
 
-    Ascents climb ``|f - g|^2 / 2`` by steps of fixed length, project onto the ball, and keep the
-    best point seen. Gradients use the collapsed weights; errors are those of the masked network.
+    Gradients use the collapsed weights; errors are those of the masked network.
 
     Parameters
     ----------
     network : PrunedRandomNetwork
     rng : numpy.random.Generator
     random, adversarial, steps : int
-    step : float
+        Random inputs, how many of the worst of them are improved, and by how many steps.
 
     Returns
     -------
     LargestError
+
+    Raises
+    ------
+    ValueError
+        If a count is out of range.
     """
-    d = network.targets[0].shape[1]
-    directions = unit_inputs(random + adversarial, d, rng)
-    inside = directions[:random] * rng.uniform(size=(random, 1)) ** (1.0 / d)
-    x = directions[random:].copy()
-    best_x, best = x.copy(), np.full(adversarial, -1.0)
-    target, pruned = network.targets, network.collapsed()
-    for _ in range(steps + 1):
-        size, slope = _error_and_slope(target, pruned, x)
-        better = size > best
-        best_x[better], best[better] = x[better], size[better]
-        x = x + step * slope / np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-300)
-        x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1.0)
-    errors = (
-        np.linalg.norm(relu_network(target, p) - network.forward(p), axis=1)
-        for p in (inside, best_x)
-    )
-    return LargestError(*(float(e.max()) for e in errors))
+    target = network.targets
+
+    def error(x: Floats) -> Floats:
+        return np.linalg.norm(relu_network(target, x) - network.forward(x), axis=1)
+
+    climbed = partial(_error_and_slope, target, network.collapsed())
+    x = unit_inputs(random, target[0].shape[1], rng=rng)
+    return search_sphere(error, climbed, x, ascents=adversarial, steps=steps)
 
 
 def _error_and_slope(
@@ -339,21 +326,9 @@ def _error_and_slope(
 
 def _check_target(weights: Sequence[ArrayLike]) -> list[Floats]:
     """The target's layers as float64, or an error that names the layer."""
-    targets = [np.asarray(w, dtype=np.float64) for w in weights]
-    if not targets:
-        raise ValueError("weights must hold at least one layer, got none")
+    targets = checked_target(weights)
     for i, w in enumerate(targets):
-        if w.ndim != 2 or (i and w.shape[1] != targets[i - 1].shape[0]):
-            before = f"(m, {targets[i - 1].shape[0]})" if i else "(m, d)"
-            raise ValueError(f"weights[{i}] must have shape {before}, got {w.shape}")
-        if not np.isfinite(w).all():
-            raise ValueError(f"weights[{i}] must be finite")
         norm = np.linalg.norm(w, 2)
         if norm > 1 + 1e-9:
             raise ValueError(f"weights[{i}] must have spectral norm at most 1, got {norm:.6g}")
     return targets
-
-
-def _in_unit_interval(name: str, value: float) -> None:
-    if not 0.0 < value < 1.0:
-        raise ValueError(f"{name} must lie in (0, 1), got {value}")

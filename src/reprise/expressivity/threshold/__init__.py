@@ -6,6 +6,10 @@ lifts it to a few slots among about sqrt(n); one gate a group holds the labels a
 Rajput, Sreenivasan, Papailiopoulos, Karbasi, "An Exponential Improvement on the Memorization
 Capacity of Deep Threshold Networks", NeurIPS 2021, arXiv 2106.07724. The construction follows the
 schematic of the paper's Figure 1; its constants are ours.
+
+`points` to memorise and random hyperplanes; `widths`, `signs`, `codes` and `layers` are the stages,
+`construction` builds them into a `network`; `baum` is the rival, `bounds` counts; `export` and
+`select` go beyond the paper; `kernels` are the compiled loops, `page` measures and draws.
 """
 
 from reprise.expressivity.threshold.baum import baum_gates, baum_network, slab_widths
@@ -24,18 +28,15 @@ from reprise.expressivity.threshold.bounds import (
     stored_bits,
     weight_lower_bound,
 )
+from reprise.expressivity.threshold.codes import peel, solve
 from reprise.expressivity.threshold.construction import (
     MemorizationError,
     MemorizationResult,
-    Widths,
-    lift_layer,
     memorize,
     memorize_multiclass,
-    parity_layers,
-    peel,
-    solve,
 )
 from reprise.expressivity.threshold.export import forward_sliced, to_verilog
+from reprise.expressivity.threshold.layers import lift_layer, parity_layers
 from reprise.expressivity.threshold.network import ThresholdLayer, ThresholdNetwork
 from reprise.expressivity.threshold.points import (
     ball,
@@ -54,6 +55,7 @@ from reprise.expressivity.threshold.points import (
     sphere_distance,
 )
 from reprise.expressivity.threshold.select import greedy_hyperplanes, safe_radii
+from reprise.expressivity.threshold.widths import Widths
 
 __all__ = [
     "Bound",

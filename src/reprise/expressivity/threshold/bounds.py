@@ -15,14 +15,14 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from reprise.expressivity.threshold.construction import (
+from reprise.expressivity.threshold.points import least_separation
+from reprise.expressivity.threshold.widths import (
     Parity,
     Widths,
     default_bits,
     default_parity_size,
     starting_hyperplanes,
 )
-from reprise.expressivity.threshold.points import least_separation
 
 
 @dataclass(frozen=True)

@@ -78,10 +78,7 @@ def forward_sliced(network: ThresholdNetwork, signs: ArrayLike) -> NDArray[np.ui
     """
     bits = np.asarray(signs, dtype=bool)
     n = len(bits)
-    padded = np.zeros((bits.shape[1], 8 * ((n + 63) // 64)), np.uint8)
-    packed = np.packbits(bits.T, axis=1, bitorder="little")
-    padded[:, : packed.shape[1]] = packed
-    active = padded.view("<u8").astype(np.uint64, copy=False)
+    active = kernels.pack_bits(bits.T)
     for layer in network.layers[1:]:
         w = sparse.csr_array(layer.weight)
         planes = largest_sum(layer).bit_length() + 1

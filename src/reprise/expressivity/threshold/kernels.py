@@ -8,12 +8,23 @@ float64 what a float32 product cannot decide.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reprise.runtime import njit
 from reprise.words import GOLDEN, mix, set_bits
 
+ROWS = 1 << 14  # points that a thread takes at a time
 LANES = 128  # points whose gates fire together: with 64 or more the loops use wide registers
 _ONE = np.uint64(1)
+
+
+def pack_bits(bits: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    """Bits in 64-bit words, the first bit lowest: bool (n, m) -> uint64 (n, words)."""
+    n, m = bits.shape
+    padded = np.zeros((n, 8 * ((m + 63) // 64)), np.uint8)
+    packed = np.packbits(bits, axis=1, bitorder="little")
+    padded[:, : packed.shape[1]] = packed
+    return padded.view("<u8").astype(np.uint64, copy=False)
 
 
 @njit(nogil=True)

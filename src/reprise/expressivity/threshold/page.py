@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from reprise.data import load
 from reprise.expressivity.threshold.bounds import closed_form_count, stored_bits
 from reprise.expressivity.threshold.construction import (
-    STAGES,
+    GATE_BY_GATE_POINTS,
+    SAMPLE_POINTS,
     MemorizationResult,
-    Parity,
     memorize,
 )
+from reprise.expressivity.threshold.layers import STAGES
 from reprise.expressivity.threshold.network import ThresholdLayer, ThresholdNetwork
 from reprise.expressivity.threshold.points import (
     EXACT_DISTANCE_POINTS,
@@ -29,6 +30,7 @@ from reprise.expressivity.threshold.points import (
     sphere,
     sphere_distance,
 )
+from reprise.expressivity.threshold.widths import Parity
 from reprise.interactive import Slider, widget
 from reprise.notebook import Picture
 from reprise.plotting import COLORS, INK
@@ -36,11 +38,10 @@ from reprise.plotting import COLORS, INK
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-GATE_BY_GATE = 10_000
-SAMPLED = 2000
 
-
-def sphere_case(n: int, d: int, rng: np.random.Generator) -> tuple[NDArray, NDArray, float | None]:
+def sphere_case(
+    n: int, d: int, *, rng: np.random.Generator
+) -> tuple[NDArray, NDArray, float | None]:
     """Sphere points, random labels, and a distance to give to the builder where it must be given.
 
     Beyond 20,000 points the exact distance is costly; we give one that is exceeded with probability
@@ -50,12 +51,12 @@ def sphere_case(n: int, d: int, rng: np.random.Generator) -> tuple[NDArray, NDAr
     return X, y, None if n <= EXACT_DISTANCE_POINTS else sphere_distance(n, d)
 
 
-def line_case(rng: np.random.Generator) -> tuple[NDArray, NDArray, None]:
+def line_case(*, rng: np.random.Generator) -> tuple[NDArray, NDArray, None]:
     """17 collinear points with random labels."""
     return radial_line(), rng.integers(0, 2, 17), None
 
 
-def pair_case(delta: float, rng: np.random.Generator, n: int = 1000) -> tuple[NDArray, NDArray]:
+def pair_case(delta: float, n: int = 1000, *, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
     """Pairs at distance delta in 16 dimensions, with opposite labels."""
     return clusters(n, delta, 16, rng=rng), np.arange(n) % 2
 
@@ -145,16 +146,11 @@ def measure(case, parity: Parity, seed: int) -> Run:
     )
 
 
-def log_slope(x: Sequence[float], y: Sequence[float]) -> float:
-    """Least-squares slope of log y on log x."""
-    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
-
-
 def gate_errors(result: MemorizationResult, X: NDArray, y: NDArray) -> int:
     """Labels that the gates get wrong: all points up to 10,000, 2,000 random ones beyond."""
     some = np.arange(len(X))
-    if len(X) > GATE_BY_GATE:
-        some = np.random.default_rng(len(X)).choice(len(X), SAMPLED, replace=False)
+    if len(X) > GATE_BY_GATE_POINTS:
+        some = np.random.default_rng(len(X)).choice(len(X), SAMPLE_POINTS, replace=False)
     return int((result.network.forward(X[some]) != y[some]).sum())
 
 
@@ -181,7 +177,7 @@ def without_group(result: MemorizationResult, group: int) -> ThresholdNetwork:
     return changed(result, "memorize", change)
 
 
-def permuted_slots(result: MemorizationResult, rng: np.random.Generator) -> ThresholdNetwork:
+def permuted_slots(result: MemorizationResult, *, rng: np.random.Generator) -> ThresholdNetwork:
     """Slot weights of the memorising gates at other slots, the same permutation for all."""
     groups = result.widths.groups
     order = np.append(np.arange(groups), groups + rng.permutation(result.widths.slots))
@@ -192,7 +188,7 @@ def permuted_slots(result: MemorizationResult, rng: np.random.Generator) -> Thre
     )
 
 
-def permuted_biases(result: MemorizationResult, rng: np.random.Generator) -> ThresholdNetwork:
+def permuted_biases(result: MemorizationResult, *, rng: np.random.Generator) -> ThresholdNetwork:
     """Thresholds of the hyperplanes exchanged among them."""
     return changed(
         result,
@@ -252,7 +248,7 @@ def rounded_least_squares(result: MemorizationResult, y: NDArray) -> NDArray[np.
     return out
 
 
-def random_labelled_images(name: str, rng: np.random.Generator):
+def random_labelled_images(name: str, *, rng: np.random.Generator):
     """Distinct images, random labels, and what is held out.
 
     Returns

@@ -129,7 +129,7 @@ def min_distance(X: ArrayLike, *, rng: np.random.Generator | None = None) -> flo
             raise ValueError(
                 f"rng must be given for more than {EXACT_DISTANCE_POINTS} points, got {len(X)}"
             )
-        return _estimated_distance(X, rng)
+        return _estimated_distance(X, rng=rng)
     if X.shape[1] <= 6:
         near, neighbour = cKDTree(X).query(X, k=2)
         i = int(near[:, 1].argmin())
@@ -166,7 +166,7 @@ def _closest_pair(X: Array) -> tuple[int, int]:
     return pair
 
 
-def _estimated_distance(X: Array, rng: np.random.Generator) -> float:
+def _estimated_distance(X: Array, *, rng: np.random.Generator) -> float:
     """See `min_distance`."""
     sample, tail = 256, 32
     chosen = rng.choice(len(X), sample, replace=False)
@@ -384,11 +384,7 @@ def separating_prefixes(
 
 def _hashes(columns: NDArray[np.bool_], classes: NDArray[np.int64]) -> NDArray[np.uint64]:
     """One number for a point's class and its new signs; equal only by a chance of 2^-64."""
-    packed = np.packbits(columns, axis=1)
-    words = np.zeros((len(columns), 8 * (1 + (packed.shape[1] + 7) // 8)), np.uint8)
-    words[:, 8 : 8 + packed.shape[1]] = packed
-    words = words.view(np.uint64)
-    words[:, 0] = classes
+    words = np.hstack([classes[:, None].astype(np.uint64), kernels.pack_bits(columns)])
     out = np.empty(len(words), np.uint64)
     kernels.hash_rows(words, out)
     return out
