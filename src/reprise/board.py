@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +13,110 @@ import nbformat
 import yaml
 
 from reprise.book import Chapter
-from reprise.ledger import ledger_html, tally, verdict_badge
+from reprise.ledger import VARIES, Verdict, ledger_html, tally, verdict_badge, verdict_kind
 
 HERO = re.compile(r'(?s)<figure class="reprise-figure" data-hero="true">(<svg.*?</svg>)')
 
 
-def scoreboard_html(records: Iterable[Mapping[str, Any]]) -> str:
-    """All claims of all chapters, a row a claim, verdicts first."""
-    rows = []
-    for r in records:
-        link = f"{r['chapter']}.html"
-        rows.append(
-            f"<tr><td>{verdict_badge(r['verdict'])}</td>"
-            f'<th scope="row"><a href="{link}#the-ledger">{html.escape(r["chapter"])} '
-            f"{html.escape(r['id'])}</a></th>"
-            f"<td>{html.escape(r['statement'])}</td><td>{html.escape(r['measured'])}</td>"
-            f"<td>{html.escape(r['profile'])}</td></tr>"
+def board_html(
+    root: Path,
+    notebooks: Mapping[str, nbformat.NotebookNode],
+    records: Sequence[Mapping[str, Any]],
+) -> str:
+    """All papers of the book, a row each: its verdicts as marks, its headline, its claims inside.
+
+    A row is a ``<details>`` element, so that it opens without a script and by keyboard;
+    ``_static/board.js`` adds the filters.
+
+    Parameters
+    ----------
+    root : Path
+    notebooks : mapping
+        The runs of the written chapters, by id.
+    records : sequence of mapping
+        Their claims.
+    """
+    sections = []
+    parts = yaml.safe_load((root / "book" / "papers.yml").read_text(encoding="utf-8"))
+    for part in parts:
+        rows = []
+        for paper in part["papers"]:
+            id = f"{part['part']}/{paper['slug']}"
+            own = [record for record in records if record["chapter"] == id]
+            rows.append(_row(id, paper, notebooks.get(id), own))
+        sections.append(
+            f'<section data-part="{html.escape(part["part"])}"><h3>{html.escape(part["title"])}'
+            f"</h3>{''.join(rows)}</section>"
         )
-    return (
-        '<div class="reprise-scroll"><table class="reprise-scoreboard"><thead><tr><th>verdict</th>'
-        "<th>claim</th><th>statement</th><th>measured</th><th>profile</th></tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table></div>\n"
+    choices = {
+        "verdict": [str(v) for v in Verdict if any(r["verdict"] == v for r in records)],
+        "part": [part["part"] for part in parts],
+        "profile": list(dict.fromkeys(r["profile"] for r in records)),
+    }
+    selects = "".join(
+        f'<label>{name} <select name="{name}"><option value="">all</option>'
+        + "".join(f"<option>{html.escape(value)}</option>" for value in values)
+        + "</select></label>"
+        for name, values in choices.items()
     )
+    return (
+        f'<div class="reprise-board"><form class="filters" hidden>{selects}'
+        f'<output aria-live="polite"></output></form>{"".join(sections)}</div>\n'
+    )
+
+
+def _row(
+    id: str,
+    paper: Mapping[str, Any],
+    notebook: nbformat.NotebookNode | None,
+    records: Sequence[Mapping[str, Any]],
+) -> str:
+    """One paper: closed its title, marks and headline, open its claims."""
+    about = (
+        f"<p>{html.escape(paper['title'])}. {html.escape(paper['authors'])}, "
+        f"{html.escape(str(paper['venue']))}, "
+        f'<a href="https://arxiv.org/abs/{paper["arxiv"]}">arXiv {paper["arxiv"]}</a></p>'
+    )
+    if notebook is None:
+        title, headline = html.escape(paper["title"]), "not yet written"
+    else:
+        title = f'<a href="{id}.html">{html.escape(chapter_title(notebook))}</a>'
+        headline = html.escape(headline_of(notebook))
+    marks = "".join(
+        f'<span class="reprise-mark reprise-{verdict_kind(r["verdict"])}" '
+        f'title="{html.escape(r["id"])}: {html.escape(r["verdict"])}">{html.escape(r["id"][1:])}'
+        "</span>"
+        for r in records
+    )
+    claims = "".join(
+        f'<tr data-verdict="{html.escape(r["verdict"])}" '
+        f'data-profile="{html.escape(r["profile"])}">'
+        f'<th scope="row"><a href="{id}.html#the-ledger">{html.escape(r["id"])}</a></th>'
+        f"<td>{verdict_badge(r['verdict'])}</td><td>{html.escape(r['statement'])}</td>"
+        f"<td>{html.escape('; '.join(filter(None, (r['measured'], r.get('data')))))}</td></tr>"
+        for r in records
+    )
+    table = (
+        '<div class="reprise-scroll"><table><thead><tr><th>claim</th><th>verdict</th>'
+        f"<th>statement</th><th>measured</th></tr></thead><tbody>{claims}</tbody></table></div>"
+        if records
+        else ""
+    )
+    return (
+        f'<details><summary><b>{title}</b> <span class="marks">{marks}</span>'
+        f'<span class="headline">{headline}</span></summary>{about}{table}</details>'
+    )
+
+
+def headline_of(notebook: nbformat.NotebookNode) -> str:
+    """The one-line result that a chapter stores as ``live("headline", ...)``; empty without one."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            stored = output.get("metadata", {}).get("scrapbook", {})
+            if stored.get("name") == "headline":
+                text = "".join(v for k, v in output["data"].items() if k.endswith("text/plain"))
+                return text.removeprefix(VARIES)
+    return ""
 
 
 def tally_sentence(records: list[Mapping[str, Any]], profile: str) -> str:
@@ -46,29 +128,6 @@ def tally_sentence(records: list[Mapping[str, Any]], profile: str) -> str:
         f"**{claims} of {papers} {noun}, recomputed at the `{profile}` profile: "
         f"{tally(records)}.**\n"
     )
-
-
-def papers_table(
-    root: Path, listed: Iterable[Chapter], records: Iterable[Mapping[str, Any]]
-) -> str:
-    """The seventeen papers by part; those without a chapter are marked."""
-    written = {c.id for c in listed}
-    by_chapter: dict[str, list[Mapping[str, Any]]] = {}
-    for r in records:
-        by_chapter.setdefault(r["chapter"], []).append(r)
-    lines = []
-    for part in yaml.safe_load((root / "book" / "papers.yml").read_text()):
-        lines += [f"### {part['title']}", "", "| paper | | claims |", "|---|---|---|"]
-        for paper in part["papers"]:
-            id = f"{part['part']}/{paper['slug']}"
-            title = f"[{paper['title']}](/{id})" if id in written else paper["title"]
-            claims = tally(by_chapter[id]) if id in by_chapter else "*not yet written*"
-            arxiv = f"[arXiv {paper['arxiv']}](https://arxiv.org/abs/{paper['arxiv']})"
-            lines.append(
-                f"| {title}<br>{paper['authors']} | {paper['venue']}, {arxiv} | {claims} |"
-            )
-        lines.append("")
-    return "\n".join(lines)
 
 
 def hero_svg(notebook: nbformat.NotebookNode) -> str | None:

@@ -584,9 +584,14 @@ def _mark(verdict: str) -> str:
     return "+" if verdict == Verdict.REPRODUCED else "-"
 
 
+def verdict_kind(verdict: str) -> str:
+    """The verdict's class in style sheets: yes, no or scale (excused)."""
+    return {Verdict.REPRODUCED: "yes", Verdict.NOT_REPRODUCED: "no"}.get(Verdict(verdict), "scale")
+
+
 def verdict_badge(verdict: str) -> str:
     """The verdict as a coloured label; the words carry the meaning, not the colour."""
-    kind = {Verdict.REPRODUCED: "yes", Verdict.NOT_REPRODUCED: "no"}.get(Verdict(verdict), "scale")
+    kind = verdict_kind(verdict)
     return f'<span class="reprise-verdict reprise-{kind}">{html.escape(verdict)}</span>'
 
 

@@ -263,7 +263,7 @@ def as_svg(figure: MatplotlibFigure, salt: str, *, prefix: bool = False) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'<g id="[^"]*"', "<g", text)  # the same ids in two figures of a page would clash
-    text = re.sub(r' d="([^"]*)"', _rounded_path, text)
+    text = re.sub(r' (d|x|y)="([^"]*)"', _rounded, text)
     text = re.sub(r"\s*\n\s*", " ", text).replace(plotting.INK, "currentColor")
     # a style element would apply to the whole page, so its content moves to the root's attributes
     style = re.search(r"<style[^>]*>\s*\*\s*\{(.*?)\}\s*</style>", text)
@@ -271,7 +271,13 @@ def as_svg(figure: MatplotlibFigure, salt: str, *, prefix: bool = False) -> str:
     # a reference finds the first element with its id, which may be clipped or hidden elsewhere
     content = salt if prefix else f"{salt} {text}"
     own = "r" + hashlib.sha256(content.encode()).hexdigest()[:8]
-    text = re.sub(r'(id="|url\(#|href="#)', rf"\1{own}", text)
+    numbers: dict[str, int] = {}
+
+    def short(match: re.Match) -> str:
+        return f"{match[1]}{own}{numbers.setdefault(match[2], len(numbers)):x}"
+
+    text = re.sub(r'(id="|url\(#|href="#)([^")]+)', short, text)
+    text = _MARKS.sub(_styled_once, text)
     width = round(figure.get_size_inches()[0] * 96)
     root = re.sub(r' (width|height)="[^"]*"', "", text[: text.index(">")])
     return f'{root} style="width:100%;max-width:{width}px;{style[1]}"{text[text.index(">") :]}'
@@ -292,10 +298,22 @@ def labelled(drawing: str, alt: str) -> str:
     return drawing.replace("<svg", f'<svg role="img" aria-label="{html.escape(alt)}"', 1)
 
 
-def _rounded_path(match: re.Match) -> str:
-    """Path coordinates to a hundredth of a point: a third of the size, the same picture."""
-    numbers = re.sub(r"\d+\.\d{3,}", lambda m: f"{float(m[0]):.2f}", match[1])
-    return f' d="{numbers}"'
+_MARKS = re.compile(
+    r'<use xlink:href="([^"]*)" x="[^"]*" y="[^"]*" style="([^"]*)"/>'
+    r'( <use xlink:href="\1" x="[^"]*" y="[^"]*" style="\2"/>){2,}'
+)
+
+
+def _styled_once(marks: re.Match) -> str:
+    """A run of equal marks, such as a scatter's, with its style said once."""
+    style = f' style="{marks[2]}"'
+    return f"<g{style}>{marks[0].replace(style, '')}</g>"
+
+
+def _rounded(match: re.Match) -> str:
+    """Coordinates to a hundredth of a point: a third of the size, the same picture."""
+    numbers = re.sub(r"\d+\.\d{3,}", lambda m: f"{float(m[0]):.2f}", match[2])
+    return f' {match[1]}="{numbers}"'
 
 
 def _executed_cells() -> list[str]:

@@ -33,6 +33,13 @@ def as_reference(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         for output in cell.outputs:
             if "metadata" in output:
                 output.metadata = nbformat.from_dict({})
+    return without_figures(notebook)
+
+
+def without_figures(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The notebook, changed in place, with a line of text for each drawing: megabytes less."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
             if "text/html" in output.get("data", {}):
                 output.data["text/html"] = re.sub(
                     r'(?s)<figure class="reprise-figure.*?</figure>',

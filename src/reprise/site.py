@@ -17,7 +17,7 @@ import nbformat
 
 from reprise import board
 from reprise.book import notebooks
-from reprise.references import without_noise
+from reprise.references import without_figures, without_noise
 from reprise.running import describe_run, say
 from reprise.runtime import atomic_write
 
@@ -62,9 +62,31 @@ def build_site(root: Path, profile: str, *, out: Path) -> Path:
     result = subprocess.run(command, capture_output=True, text=True, cwd=staged)
     if result.returncode:
         raise RuntimeError(f"jupyter-book failed\n{result.stdout[-4000:]}\n{result.stderr[-6000:]}")
+    slim(html)
     stamp.write_text(key)
     say(f"site took {time.perf_counter() - begin:.1f} s: {html / 'index.html'}")
     return html
+
+
+MATHJAX = ("tex-chtml.js", "input/tex/extensions", "output/chtml/fonts", "a11y", "sre/mathmaps/en")
+"""What MathJax loads: its program, fonts, rare commands, and the explorer for screen readers."""
+
+
+def slim(html: Path) -> None:
+    """Delete what no page loads: other builds of MathJax, source maps, figures in the downloads.
+
+    Parameters
+    ----------
+    html : Path
+        The built site.
+    """
+    mathjax = html / "_static" / "mathjax"
+    keep = tuple(str(mathjax / name) for name in MATHJAX)
+    for path in [*mathjax.rglob("*"), *html.rglob("*.map")]:
+        if path.is_file() and (path.suffix == ".map" or not str(path).startswith(keep)):
+            path.unlink()
+    for path in (html / "_sources").rglob("*.ipynb"):
+        nbformat.write(without_figures(nbformat.read(path, as_version=4)), path)
 
 
 def stage(root: Path, profile: str, staged: Path) -> str:
@@ -102,9 +124,8 @@ def stage(root: Path, profile: str, staged: Path) -> str:
     for c in pages:
         files[Path(f"{c.id}.ipynb")] = nbformat.writes(_for_page(runs[c.id])).encode()
     generated = {
-        "scoreboard.html": board.scoreboard_html(records),
+        "board.html": board.board_html(root, {c.id: runs[c.id] for c in listed}, records),
         "tally.md": board.tally_sentence(records, profile),
-        "papers.md": board.papers_table(root, listed, records),
         "gallery.html": board.gallery(listed, runs),
         "results.html": board.stored_results(root),
         "speed.md": board.speed_table(root),

@@ -79,9 +79,8 @@ SOURCES = {
 GENERATED = {
     f"_generated/{name}"
     for name in (
-        "scoreboard.html",
+        "board.html",
         "tally.md",
-        "papers.md",
         "gallery.html",
         "results.html",
         "speed.md",
@@ -178,13 +177,12 @@ def test_the_pages_and_the_generated_pieces_are_staged(project, staged):
     for name in SOURCES:
         folder = project if name.startswith("_") and "/" not in name else project / "book"
         assert (staged / name).read_bytes() == (folder / name).read_bytes()
-    board = (staged / "_generated" / "scoreboard.html").read_text()
-    assert board.count("the sum is large") == 2
+    shown = (staged / "_generated" / "board.html").read_text()
+    assert shown.count("the sum is large") == 2
     tally = (staged / "_generated" / "tally.md").read_text()
     assert tally.startswith(
         "**2 claims of 2 papers, recomputed at the `smoke` profile: 1 reproduced"
     )
-    assert "[A Sum](/toy/sum)" in (staged / "_generated" / "papers.md").read_text()
     assert "toy/sum.html" in (staged / "_generated" / "gallery.html").read_text()
 
 
@@ -294,12 +292,12 @@ def test_a_chapter_without_a_run_is_an_error(project, staged):
 def test_a_run_with_changed_parameters_says_so_on_the_scoreboard(project, staged):
     store(Chapter(project, "toy/sum"), "# A sum\n", ledger_of(), parameters={"n": 7})
     site.stage(project, "smoke", staged)
-    board = (staged / "_generated" / "scoreboard.html").read_text()
-    assert board.count("<td>smoke, n=7</td>") == 1
-    assert board.count("<td>smoke</td>") == 1
+    shown = (staged / "_generated" / "board.html").read_text()
+    assert shown.count('data-profile="smoke, n=7"') == 1
+    assert shown.count('data-profile="smoke"') == 1
 
 
-# The scoreboard.
+# The board.
 
 
 class Outline(HTMLParser):
@@ -324,26 +322,72 @@ class Outline(HTMLParser):
         self.text.append(text)
 
 
-def test_the_scoreboard_has_a_row_a_claim():
+def shown(project, records, *pages):
+    """The board of a project, of which these pages are written."""
+    made = {id: executed(f"# Page {id}\n", drawing()) for id in pages}
+    return Outline(board.board_html(project, made, records))
+
+
+def test_the_board_has_a_row_a_paper_and_in_it_a_row_a_claim(project):
     records = [*ledger_of().records(), *ledger_of("toy/late", measured=1).records()]
-    page = Outline(board.scoreboard_html(records))
-    assert [tag for tag, _ in page.tags].count("tr") == 3
-    links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
-    assert links == ["toy/sum.html#the-ledger", "toy/late.html#the-ledger"]
-    assert [word for word in page.text if "reproduced" in word] == ["reproduced", "not reproduced"]
+    page = shown(project, records, "toy/sum", "toy/late")
+    tags = [tag for tag, _ in page.tags]
+    assert (tags.count("details"), tags.count("section")) == (3, 2)
+    claims = [a["data-verdict"] for tag, a in page.tags if tag == "tr" and "data-verdict" in a]
+    assert claims == ["reproduced", "not reproduced"]
+    marks = [a["title"] for _, a in page.tags if a.get("class", "").startswith("reprise-mark")]
+    assert marks == ["C1: reproduced", "C1: not reproduced"]
+    links = [a["href"] for tag, a in page.tags if tag == "a" and "arxiv" not in a["href"]]
+    assert links == [
+        "toy/sum.html",
+        "toy/sum.html#the-ledger",
+        "toy/late.html",
+        "toy/late.html#the-ledger",
+    ]
 
 
-def test_the_scoreboard_escapes():
+def test_all_papers_are_on_the_board_and_unwritten_ones_marked(project):
+    page = shown(project, ledger_of().records(), "toy/sum")
+    papers = [a["href"] for tag, a in page.tags if tag == "a" and "arxiv" in a["href"]]
+    assert papers == [
+        f"https://arxiv.org/abs/{n}00.0000{i}" for i, n in enumerate("20 21 22".split(), 1)
+    ]
+    # other/sum is not toy/sum
+    assert page.text.count("not yet written") == 2
+    assert [t for t in page.text if t in ("Toys", "Others", "Too Late", "Another Sum")] == [
+        "Toys",
+        "Too Late",
+        "Others",
+        "Another Sum",
+    ]
+
+
+def test_the_filters_offer_what_there_is(project):
+    page = shown(project, ledger_of().records(), "toy/sum")
+    at = page.text.index("all")
+    assert page.text[at:].count("all") == 3  # verdict, part, profile
+    assert {"reproduced", "toy", "other", "smoke"} <= set(page.text)
+    assert "not reproduced" not in page.text
+
+
+def test_the_board_escapes(project):
     [record] = ledger_of(statement="<b>x</b> & y").records()
     record.update(profile="smoke, w=<i>", measured="<u>", id="<C>")
-    page = Outline(board.scoreboard_html([record]))
-    assert not {tag for tag, _ in page.tags} & {"b", "i", "u", "c"}
-    assert {"<b>x</b> & y", "smoke, w=<i>", "<u>", "toy/sum <C>"} <= set(page.text)
+    page = shown(project, [record], "toy/sum")
+    assert not {tag for tag, _ in page.tags} & {"i", "u", "c"}
+    assert {"<b>x</b> & y", "<u>", "<C>"} <= set(page.text)
 
 
-def test_an_empty_scoreboard_is_a_table():
-    page = Outline(board.scoreboard_html([]))
-    assert [tag for tag, _ in page.tags].count("tr") == 1
+def test_a_headline_is_shown_with_its_chapter():
+    glued = nbformat.v4.new_output(
+        "display_data",
+        {"application/papermill.record/text/plain": "≈ all is well"},
+        metadata={"scrapbook": {"name": "headline"}},
+    )
+    notebook = executed("# A sum")
+    notebook.cells.append(nbformat.v4.new_code_cell("1", outputs=[glued]))
+    assert board.headline_of(notebook) == "all is well"
+    assert board.headline_of(executed("# A sum")) == ""
 
 
 @pytest.mark.parametrize(
@@ -352,34 +396,6 @@ def test_an_empty_scoreboard_is_a_table():
 def test_the_tally_counts_papers(ids, start):
     records = [r for id in ids for r in ledger_of(id).records()]
     assert board.tally_sentence(records, "book").startswith(start)
-
-
-# The table of papers.
-
-
-def test_written_papers_are_linked_and_others_marked(project):
-    listed = [Chapter(project, "toy/sum")]
-    lines = board.papers_table(project, listed, ledger_of().records()).splitlines()
-    assert [line for line in lines if line.startswith("#")] == ["### Toys", "### Others"]
-    [ours] = [line for line in lines if "A. Adder" in line]
-    assert "[A Sum](/toy/sum)<br>A. Adder" in ours
-    assert ours.endswith("| 1 reproduced |")
-    assert "TOY 2020, [arXiv 2000.00001](https://arxiv.org/abs/2000.00001)" in ours
-    for author, title in [("B. Behind", "Too Late"), ("C. Other", "Another Sum")]:
-        [line] = [line for line in lines if author in line]
-        assert line.startswith(f"| {title}<br>{author} |")  # other/sum is not toy/sum
-        assert line.endswith("| *not yet written* |")
-
-
-def test_the_papers_are_tables_of_three_columns(project):
-    lines = board.papers_table(project, [], []).splitlines()
-    rows = [line for line in lines if line.startswith("|")]
-    assert {line.count("|") for line in rows} == {4}
-    assert len(rows) == 2 * 2 + 3
-    for title in ("### Toys", "### Others"):
-        position = lines.index(title)
-        assert lines[position + 1] == ""
-        assert lines[position + 3] == "|---|---|---|"
 
 
 # Figures.

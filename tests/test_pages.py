@@ -17,8 +17,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from selenium.webdriver.common.keys import Keys
 
-from reprise import book
+from reprise import book, running
+from reprise.interactive import HERE
+from reprise.site import build_site
 
 ROOT = book.find_root(Path(__file__).parent)
 PAGES = book.toc_pages(yaml.safe_load((ROOT / "_toc.yml").read_text()))
@@ -42,7 +45,7 @@ FLAGS = (
 def site(root):
     """Folder of the site built from the smoke runs; any warning of the build is an error."""
     running.run_all(book.notebooks(root), "smoke")
-    return site.build_site(root, "smoke", out=root / "_build" / "check")
+    return build_site(root, "smoke", out=root / "_build" / "check")
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +132,7 @@ def test_page_loads_without_errors_or_strangers(browser, address, name):
 
 def test_pages_open_from_disk(browser, site, root):
     open_page(browser, (site / "index.html").as_uri())
-    settle(browser, "document.querySelector('.reprise-scoreboard') !== null")
+    settle(browser, "document.querySelector('.reprise-board') !== null")
     for chapter in book.chapters(root):
         open_page(browser, (site / f"{chapter.id}.html").as_uri())
         assert all(u.startswith(("file:", "data:", "blob:")) for u in requests_of(browser))
@@ -151,20 +154,59 @@ def test_search_finds_a_chapter(browser, address, chapter):
     settle(browser, f"document.querySelector('#search-results a[href*=\"{chapter.id}\"]') !== null")
 
 
-def test_scoreboard_shows_every_claim(browser, address, root):
+def test_the_board_shows_every_claim(browser, address, root):
     open_page(browser, f"{address}/intro.html")
     rows = browser.execute_script(
-        "return [...document.querySelectorAll('.reprise-scoreboard tbody tr')]"
-        ".map(r => ['th', '.reprise-verdict'].map(s => r.querySelector(s).innerText))"
+        "return [...document.querySelectorAll('.reprise-board tbody tr')].map(r => ["
+        "r.querySelector('th a').getAttribute('href'), r.querySelector('th').textContent,"
+        "r.querySelector('.reprise-verdict').textContent])"
     )
     records = running.collect(root, "smoke")
-    assert rows == [[f"{r['chapter']} {r['id']}", r["verdict"]] for r in records]
+    wanted = [[f"{r['chapter']}.html#the-ledger", r["id"], r["verdict"]] for r in records]
+    assert sorted(rows) == sorted(wanted)
+    assert browser.execute_script(
+        "return document.querySelectorAll('.reprise-mark').length"
+    ) == len(records)
 
 
 def test_landing_page_lists_all_papers(browser, address):
     open_page(browser, f"{address}/intro.html")
-    links = "return [...document.querySelectorAll('article a[href*=\"arxiv.org/abs\"]')].length"
-    assert browser.execute_script(links) == 17
+    rows = "return document.querySelectorAll('.reprise-board details').length"
+    links = "return document.querySelectorAll('.reprise-board a[href*=\"arxiv.org/abs\"]').length"
+    assert browser.execute_script(rows) == browser.execute_script(links) == 17
+
+
+def test_a_row_of_the_board_opens_by_keyboard(browser, address):
+    open_page(browser, f"{address}/intro.html", fresh=True)
+    row = browser.find_element("css selector", ".reprise-board details")
+    assert row.get_attribute("open") is None
+    row.find_element("css selector", "summary").send_keys(Keys.ENTER)
+    assert row.get_attribute("open") is not None
+    assert row.find_element("css selector", "tbody tr").is_displayed()
+
+
+@pytest.mark.parametrize("name", ["verdict", "part", "profile"])
+def test_the_board_is_filtered(browser, address, root, name):
+    open_page(browser, f"{address}/intro.html", fresh=True)
+    records = running.collect(root, "smoke")
+    select = browser.find_element("css selector", f".reprise-board select[name={name}]")
+    output = browser.find_element("css selector", ".reprise-board output")
+    assert output.text == f"{len(records)} claims"
+    for option in select.find_elements("css selector", "option")[1:]:
+        option.click()
+        field = "chapter" if name == "part" else name
+        wanted = [r for r in records if r[field].split("/")[0] == option.text]
+        assert output.text == f"{len(wanted)} claims"
+        marks = browser.find_elements("css selector", ".reprise-mark")
+        assert sum(mark.is_displayed() for mark in marks) == len(wanted)
+
+
+def test_the_site_is_small(site, root):
+    """20 MB in all, 1.5 MB a page, and no second copy of what a page already shows."""
+    sizes = {path: path.stat().st_size for path in site.rglob("*") if path.is_file()}
+    assert sum(sizes.values()) < 20e6
+    pages = {path: size for path, size in sizes.items() if path.suffix in (".html", ".ipynb")}
+    assert {path: size for path, size in pages.items() if size > 1.5e6} == {}
 
 
 def test_landing_page_has_a_figure_for_each_chapter(browser, address, root):
@@ -218,71 +260,66 @@ def test_nothing_overflows_a_phone(browser, address, name):
         browser.get("about:blank")  # what its scripts measured is a phone's
 
 
-def test_players_play(browser, address, chapter):
-    open_page(browser, f"{address}/{chapter.id}.html")
-    for player in browser.find_elements("css selector", ".reprise-player"):
-        at = "return +arguments[0].querySelector('input').value"
-        visible = "return [...arguments[0].querySelectorAll('.frame')].findIndex(f => !f.hidden)"
-        last = int(player.find_element("css selector", "input").get_attribute("max"))
-        assert last > 0
-        drawn = bool(player.find_elements("css selector", ".frame"))  # else on a canvas
+def test_every_slider_and_button_changes_what_a_widget_says(browser, address, any_page):
+    open_page(browser, f"{address}/{any_page.id}.html", fresh=True)
+    for widget in browser.find_elements("css selector", ".reprise-widget"):
+        words = widget.find_element("css selector", ".words")
 
-        def shown(player=player, drawn=drawn, at=at, visible=visible):
-            value = browser.execute_script(at, player)
-            assert not drawn or browser.execute_script(visible, player) == value
-            return value
+        def state(widget=widget, words=words):
+            """What is said and drawn, which must make sense."""
+            shown = browser.execute_script(
+                "const w = arguments[0], c = w.querySelector('canvas');"
+                "return c ? c.toDataURL() : w.querySelector('.stage').innerHTML",
+                widget,
+            )
+            for text in (words.text, shown):
+                assert not any(word in text for word in ("NaN", "Infinity", "undefined"))
+            assert words.text
+            return words.text, shown
 
-        assert shown() == last
-        browser.execute_script("arguments[0].querySelector('button').click()", player)
-        assert shown() == 0
-        time.sleep(0.8)
-        assert shown() > 0
-        browser.execute_script(
-            "const s = arguments[0].querySelector('input'); s.value = 3;"
-            "s.dispatchEvent(new Event('input'))",
-            player,
-        )
-        assert shown() == 3
+        for button in widget.find_elements("css selector", "button"):
+            before = state()
+            button.send_keys(Keys.ENTER)  # from the end it starts anew
+            assert state() != before
+            seen = state()
+            settled(lambda: state() != seen)  # noqa: B023 (called at once)
+            button.send_keys(Keys.ENTER)
+            assert words.get_attribute("aria-live") == "polite"
+        for slider in widget.find_elements("css selector", "input"):
+            slider.send_keys(Keys.HOME)
+            first = state()
+            slider.send_keys(Keys.END)
+            last = state()
+            assert first[1] != last[1]
+            assert first[0] != last[0]
+            slider.send_keys(Keys.ARROW_LEFT)
+            assert state()[1] != last[1] or slider.get_attribute("step") < "1"
 
 
-def test_the_machines_card_follows_the_slider(browser, address):
+def settled(holds, seconds=5.0):
+    """Wait until something holds."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_every_widget_of_the_package_is_on_a_page(site):
+    """A script that no page uses would never meet the browser."""
+    pages = "".join(path.read_text(encoding="utf-8") for path in site.rglob("*.html"))
+    scripts = {path.stem for path in HERE.glob("*.js")} - {"widget"}
+    assert {name for name in scripts if f"reprise-{name}" in pages} == scripts
+
+
+def test_the_machines_card_lights_one_line_a_step(browser, address):
     open_page(browser, f"{address}/expressivity/looped.html")
     card = browser.find_element("css selector", ".reprise-machine")
-    seen = set()
-    for step in (0, 1, 5):
-        state = browser.execute_script(
-            "const s = arguments[0].querySelector('input'); s.value = arguments[1];"
-            "s.dispatchEvent(new Event('input'));"
-            "return [arguments[0].querySelector('output').textContent,"
-            "arguments[0].querySelector('table').innerText,"
-            "arguments[0].querySelectorAll('pre .lit').length,"
-            "arguments[0].querySelector('canvas').toDataURL()]",
-            card,
-            step,
-        )
-        assert state[0].startswith(f"step {step}, instruction ")
-        assert state[2] == 1
-        seen.add(state[3])
-    assert len(seen) == 3
-
-
-def test_explorers_answer(browser, address, chapter):
-    open_page(browser, f"{address}/{chapter.id}.html")
-    for explorer in browser.find_elements("css selector", ".reprise-explorer"):
-        drawn = "return arguments[0].querySelector('svg').innerHTML"
-        before = browser.execute_script(drawn, explorer)
-        assert before.count("<rect") > 1
-        assert not any(word in before for word in ("NaN", "Infinity", "undefined"))
-        for slider in explorer.find_elements("css selector", "input"):
-            for end in ("min", "max"):
-                browser.execute_script(
-                    f"arguments[0].value = arguments[0].{end};"
-                    "arguments[0].dispatchEvent(new Event('input'))",
-                    slider,
-                )
-                after = browser.execute_script(drawn, explorer)
-                assert not any(word in after for word in ("NaN", "Infinity", "undefined"))
-        assert after != before
+    slider = card.find_element("css selector", "input")
+    slider.send_keys(Keys.HOME)
+    for step in range(3):
+        assert card.find_element("css selector", ".words").text.startswith(f"step {step}, ")
+        assert len(card.find_elements("css selector", "pre .lit")) == 1
+        slider.send_keys(Keys.ARROW_RIGHT)
 
 
 def test_a_chapter_can_be_downloaded_and_launched(browser, address, site, chapter):
