@@ -28,23 +28,28 @@ book: $(INSTALLED) ## run what changed and publish _build/html (PROFILE=smoke: a
 	@$(BIN)/reprise build --profile $(PROFILE) --jobs $(JOBS)
 	@echo "open _build/html/index.html, or run 'make serve'"
 
-test: $(INSTALLED) ## lint, unit tests, smoke runs, references, site and browser tests
-	@echo "1/4 lint" && $(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
-	@echo "2/4 unit tests, $(JOBS) at a time (2 to 3 minutes)" && \
-		$(BIN)/python -m pytest tests/unit -q -n $(JOBS)
+test: $(INSTALLED) ## lint, unit tests, smoke runs, references, mutants, site and browser
+	@rm -f _build/times.json
+	@echo "1/4 lint" && $(MAKE) --no-print-directory lint
+	@echo "2/4 unit tests, $(JOBS) at a time" && \
+		$(BIN)/python -m pytest tests/unit -q -n $(JOBS) --dist loadfile
 	@echo "3/4 chapters at smoke, $(JOBS) at a time" && \
 		$(BIN)/reprise build --profile smoke --no-site --jobs $(JOBS)
-	@echo "4/4 references, site and browser (2 to 3 minutes)" && \
-		$(BIN)/python -m pytest tests --ignore tests/unit -q -rs -n $(JOBS) --dist loadfile
+	@echo "4/4 references, mutants, site and browser" && \
+		$(BIN)/python -m pytest tests --ignore tests/unit -q -rs -n $(JOBS) --dist loadgroup
+	@$(BIN)/reprise times
 
 unit: $(INSTALLED) ## the unit tests alone
-	@$(BIN)/python -m pytest tests/unit -q -n $(JOBS)
+	@$(BIN)/python -m pytest tests/unit -q -n $(JOBS) --dist loadfile
 
-lint: $(INSTALLED) ## ruff
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+lint: $(INSTALLED) ## ruff, on the package and on the cells of the pages
+	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
+	@$(BIN)/reprise notebook >/dev/null
+	@$(BIN)/ruff check --quiet --no-respect-gitignore --config book/ruff.toml _build/notebooks
 
-format: $(INSTALLED) ## let ruff mend what it can
+format: $(INSTALLED) ## let ruff mend what it can, and write the parameter cells anew
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+	@$(BIN)/reprise knobs
 
 chapter: $(INSTALLED) ## write C=part/slug as a plain .ipynb and run it (PROFILE=smoke: quickly)
 	@test -n "$(C)" || { echo "name the chapter: make chapter C=shuffling/sgdo"; exit 2; }

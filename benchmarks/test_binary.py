@@ -16,7 +16,7 @@ WALK_LIMIT = "0.04 ns: two vector loads a cycle, 8 lanes, 3 GHz"
 
 def network(sizes, bits):
     """The logical network of a normal target, with its flat list of edges."""
-    net = binary.binary_network(binary.normal_target(sizes, np.random.default_rng(0)), bits)
+    net = binary.binary_network(binary.normal_target(sizes, rng=np.random.default_rng(0)), bits)
     assert len(net.edges.columns) == net.n_edges
     return net
 
@@ -116,7 +116,7 @@ def test_dense_forward(lap, case):
             break
         except AssertionError:
             seed += 1
-    x = binary.unit_inputs(BATCH, case[0][0], np.random.default_rng(1))
+    x = binary.unit_inputs(BATCH, case[0][0], rng=np.random.default_rng(1))
     kept = sum(int(np.count_nonzero(w)) for pair in pairs for w in pair)
     with threadpool_limits(1):
         out = lap(
@@ -134,7 +134,7 @@ def test_forward(lap, case, target):
     net = network(*case)
     helpers = helpers_for(net)
     hidden = binary.embed(net, helpers=helpers, seed=lucky_seed(net, helpers))
-    x = binary.unit_inputs(BATCH, case[0][0], np.random.default_rng(1))
+    x = binary.unit_inputs(BATCH, case[0][0], rng=np.random.default_rng(1))
     notes = {} if target is None else {"target": target}
     out = lap(
         lambda: hidden.forward(x),

@@ -9,11 +9,13 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from reprise.shuffling import flipflop
-from reprise.shuffling.simulate import log_step_size, run_sgd
+from reprise.shuffling.closed_forms import log_step_size
+from reprise.shuffling.problems import MeanEstimation
+from reprise.shuffling.simulate import run_sgd
 
 N, D, K, RUNS = 800, 100, 100, 100
 ETA = log_step_size(N, K, 1.0)
-POINTS = flipflop.unit_points(N, D, np.random.default_rng(0))
+POINTS = flipflop.unit_points(N, D, rng=np.random.default_rng(0))
 MEAN = f"mean estimation: n={N}, d={D}, K={K}, per run and epoch"
 MEAN_ONCE = f"mean estimation, single shuffle: n={N}, d={D}, K={K}, per run and epoch"
 LOGISTIC = f"logistic problem: n={N}, K={K}, per step"
@@ -62,13 +64,12 @@ def test_products(lap, order, target):
     once = order.endswith("single_shuffle")
 
     def ours():
-        return flipflop.mean_estimation_run(
-            POINTS,
+        return run_sgd(
+            MeanEstimation(POINTS),
             order,
             epochs=K,
             step_size=ETA,
             runs=RUNS,
-            x0=None,
             rng=np.random.default_rng(0),
             threads=1,
         )

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from reprise.runtime import thread_count
-from reprise.shuffling.local_sgd import kinked_problem, local_sgd, minibatch_sgd
+from reprise.shuffling.local_sgd import kinked_problem
+from reprise.shuffling.simulate import run_rounds
 
 M, N, B, K, RUNS, ALPHA = 8, 128, 4, 10, 200, 0.001
 RACE = f"local reshuffling: M={M}, N={N}, B={B}, K={K}, {RUNS} runs, per worker's step"
@@ -45,13 +46,15 @@ def batched_runs(rng: np.random.Generator) -> np.ndarray:
     return x
 
 
-def ours(run, scheme="random_reshuffling", threads=1, mixing=0.0, runs=RUNS, epochs=K):
+def ours(method, scheme="random_reshuffling", threads=1, mixing=0.0, runs=RUNS, epochs=K):
     """The simulator on the same work; with mixing, every run has components of its own."""
     rng = np.random.default_rng(0)
     own = {"mixing": mixing, "rng": rng, "arrangements": runs} if mixing else {}
     problem = kinked_problem(M, N, **own)
-    options = {"local_steps": B, "epochs": epochs, "step_size": ALPHA, "scheme": scheme}
-    return lambda: run(problem, runs=runs, rng=np.random.default_rng(1), threads=threads, **options)
+    options = {"local_steps": B, "epochs": epochs, "step_size": ALPHA, "threads": threads}
+    return lambda: run_rounds(
+        problem, scheme, method=method, runs=runs, rng=np.random.default_rng(1), **options
+    )
 
 
 def test_scalar_loop(lap):
@@ -79,7 +82,7 @@ def test_batched_numpy(lap):
 def test_lanes(lap, work, target):
     units = M * N * K * RUNS
     lap(
-        ours(local_sgd),
+        ours("local"),
         work=work,
         name="reprise, 1 thread",
         units=units,
@@ -90,7 +93,7 @@ def test_lanes(lap, work, target):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("method", [local_sgd, minibatch_sgd])
+@pytest.mark.parametrize("method", ["local", "minibatch"])
 @pytest.mark.parametrize("scheme", ["random_reshuffling", "synchronized"])
 def test_long_runs(lap, method, scheme, threads):
     """Enough work that starting threads and filling the last lanes does not show."""
@@ -99,7 +102,7 @@ def test_long_runs(lap, method, scheme, threads):
     runs, epochs = 1024, 50
     lap(
         ours(method, scheme, threads, runs=runs, epochs=epochs),
-        work=f"{method.__name__}, {scheme}: M={M}, N={N}, B={B}, K={epochs}, {runs} runs",
+        work=f"{method}_sgd, {scheme}: M={M}, N={N}, B={B}, K={epochs}, {runs} runs",
         name=f"reprise, {threads} thread{'s' * (threads > 1)}",
         units=M * N * epochs * runs,
         target=0.8 if threads == 1 else None,
@@ -112,7 +115,7 @@ def test_listed_components(lap):
     """Noise of more than two values: permutations of indices."""
     runs = 200
     lap(
-        ours(local_sgd, mixing=0.3, runs=runs),
+        ours("local", mixing=0.3, runs=runs),
         work=f"local reshuffling of listed components: M={M}, N={N}, B={B}, K={K}, {runs} runs",
         name="reprise, 1 thread",
         units=M * N * K * runs,

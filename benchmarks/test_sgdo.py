@@ -11,14 +11,9 @@ import pytest
 
 from reprise.runtime import thread_count
 from reprise.shuffling import sgdo
-from reprise.shuffling.simulate import (
-    MeanEstimation,
-    PiecewiseQuadratic,
-    QuadraticSum,
-    log_step_size,
-    run_grid,
-    run_sgd,
-)
+from reprise.shuffling.closed_forms import log_step_size
+from reprise.shuffling.problems import GluedSum, MeanEstimation, QuadraticSum
+from reprise.shuffling.simulate import run_grid, run_sgd
 
 N, K, RUNS = 500, 100, 1000
 ETA = log_step_size(N, K, 4.0)
@@ -41,7 +36,7 @@ def scalar_run(rng: np.random.Generator) -> float:
 def ours(threads: int) -> float:
     """The same point with the simulator."""
     result = run_sgd(
-        PiecewiseQuadratic(N),
+        GluedSum.balanced(N),
         "random_reshuffling",
         epochs=K,
         step_size=ETA,
@@ -97,7 +92,7 @@ def test_both_figures(lap):
         begin = time.perf_counter()
         for grid in (over_K, over_n):
             run_grid(
-                PiecewiseQuadratic,
+                GluedSum.balanced,
                 "random_reshuffling",
                 grid,
                 runs=RUNS,

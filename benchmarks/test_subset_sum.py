@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from reprise.expressivity import subset_kernels, subset_sum
+from reprise.expressivity import subset_sum
+from reprise.expressivity.subset_sum import kernels
 
 N, WEIGHTS = 21, 397_000
 LOW, HIGH = -0.46423, 0.54070
@@ -100,7 +101,7 @@ def walks(values: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """The textbook's meet in the middle: sorted halves and a walk, compiled."""
     masks, todo = np.zeros((len(targets), 1), np.uint64), np.ones(1, np.bool_)
     for row, target, mask in zip(values, targets[:, None], masks, strict=True):
-        subset_kernels.meet_by_walk(row, target, todo, mask)
+        kernels.meet_by_walk(row, target, todo, mask)
     return masks
 
 

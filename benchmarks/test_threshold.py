@@ -30,10 +30,10 @@ def case(n, d=32):
     return X, rng.integers(0, 2, n), threshold.sphere_distance(n, d)
 
 
-def build(X, y, delta, **options):
+def build(X, y, delta):
     # up to 20,000 points the distance is measured, beyond it is given
     known = delta if len(X) > 20_000 else None
-    return threshold.memorize(X, y, delta=known, **options)
+    return threshold.memorize(X, y, delta=known, rng=0)
 
 
 @pytest.mark.parametrize("n", [10_000, LARGE])

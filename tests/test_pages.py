@@ -23,6 +23,8 @@ from reprise import book, running
 from reprise.interactive import HERE
 from reprise.site import build_site
 
+pytestmark = pytest.mark.xdist_group("pages")  # one site and one browser for all
+
 ROOT = book.find_root(Path(__file__).parent)
 PAGES = book.toc_pages(yaml.safe_load((ROOT / "_toc.yml").read_text()))
 

@@ -23,7 +23,7 @@ addEventListener('DOMContentLoaded', () => {
     output.textContent = `${shown} claims`;
   };
   form.hidden = false;
-  form.addEventListener('input', filter);
+  form.addEventListener('change', filter);
   form.addEventListener('submit', event => event.preventDefault());
   filter();
 });

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import yaml
 
-from reprise.book import Chapter
+from reprise.book import Chapter, papers
 from reprise.ledger import VARIES, Verdict, ledger_html, tally, verdict_badge, verdict_kind
 
 HERO = re.compile(r'(?s)<figure class="reprise-figure" data-hero="true">(<svg.*?</svg>)')
@@ -37,7 +36,7 @@ def board_html(
         Their claims.
     """
     sections = []
-    parts = yaml.safe_load((root / "book" / "papers.yml").read_text(encoding="utf-8"))
+    parts = papers(root)
     for part in parts:
         rows = []
         for paper in part["papers"]:

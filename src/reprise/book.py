@@ -12,7 +12,9 @@ import json
 import re
 import sys
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +78,7 @@ class Chapter:
 
     def notebook(self) -> nbformat.NotebookNode:
         """The source as a notebook without outputs; cell ids are stable."""
-        import jupytext
-
-        notebook = jupytext.read(self.source)
-        notebook.metadata.pop("jupytext", None)
+        notebook = deepcopy(_parsed(self.source, self.source.stat().st_mtime_ns))
         for position, cell in enumerate(notebook.cells):
             cell.id = f"{self.slug}-{position}"
         return notebook
@@ -164,6 +163,30 @@ def chapter(root: Path, id: str) -> Chapter:
     return known[id]
 
 
+def find_page(root: Path, id: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The part and the paper of ``book/papers.yml`` that a chapter's id names.
+
+    Raises
+    ------
+    BookError
+        If there is none.
+    """
+    parts = papers(root)
+    known = {
+        f"{part['part']}/{paper['slug']}": (part, paper)
+        for part in parts
+        for paper in part["papers"]
+    }
+    if id not in known:
+        raise BookError(f"chapter must be one of {', '.join(known)}, got {id!r}")
+    return known[id]
+
+
+def papers(root: Path) -> list[dict[str, Any]]:
+    """The parts of the book and their papers, written or not."""
+    return yaml.safe_load((root / "book" / "papers.yml").read_text(encoding="utf-8"))
+
+
 def toc_pages(node: Any) -> list[str]:
     """All pages of a table of contents, depth first, in order."""
     if isinstance(node, list):
@@ -172,6 +195,16 @@ def toc_pages(node: Any) -> list[str]:
         return []
     own = [node[k] for k in ("root", "file") if k in node]
     return own + [p for k in ("parts", "chapters", "sections") for p in toc_pages(node.get(k))]
+
+
+@cache
+def _parsed(source: Path, stamp: int) -> nbformat.NotebookNode:
+    """A source as a notebook, parsed once."""
+    import jupytext
+
+    notebook = jupytext.read(source)
+    notebook.metadata.pop("jupytext", None)
+    return notebook
 
 
 def file_digest(path: Path) -> str:

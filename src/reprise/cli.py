@@ -1,4 +1,4 @@
-"""The command line: ``reprise run | scoreboard | build | notebook | reference | picture``.
+"""The command line: ``reprise run | scoreboard | build | notebook | knobs | reference | new ...``.
 
 Thin over papermill and jupyter-book; the Makefile calls nothing else.
 """
@@ -18,7 +18,7 @@ from typing import Any
 
 import nbformat
 
-from reprise import book, references, running, site
+from reprise import book, references, running, scaffold, site
 from reprise.board import hero_svg, standalone_svg
 from reprise.book import Chapter
 from reprise.ledger import LedgerError, tally
@@ -119,6 +119,37 @@ def picture(root: Path, options: argparse.Namespace) -> None:
     say(f"wrote {target.relative_to(root)}")
 
 
+def new(root: Path, options: argparse.Namespace) -> None:
+    """Write a new chapter that passes every test, run it and store its reference."""
+    for path in scaffold.create(root, options.chapter):
+        say(f"wrote {path.relative_to(root)}")
+    options.chapters = [options.chapter]
+    reference(root, options)
+
+
+def knobs(root: Path, options: argparse.Namespace) -> None:
+    """Write the parameter cells of chapters anew, from what their packages declare."""
+    for chapter in [book.chapter(root, id) for id in options.chapters] or book.notebooks(root):
+        scaffold.write_parameter_cell(chapter)
+
+
+def times(root: Path, options: argparse.Namespace) -> None:
+    """Print how long each chapter took in each step of the tests, the longest first."""
+    file = root / "_build" / "times.json"
+    stored = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    for chapter in book.notebooks(root):
+        seconds = running.seconds_of(chapter, "smoke")
+        if seconds is not None:
+            stored.setdefault(chapter.id, {})["smoke"] = seconds
+    if not stored:
+        raise FileNotFoundError("no times yet: 'make test' measures them")
+    steps = sorted({step for row in stored.values() for step in row})
+    print(" ".join(["seconds".ljust(26), *(step.rjust(9) for step in [*steps, "all"])]))
+    for page, row in sorted(stored.items(), key=lambda item: -sum(item[1].values())):
+        cells = [f"{row[step]:9.1f}" if step in row else " " * 9 for step in steps]
+        print(" ".join([page.ljust(26), *cells, f"{sum(row.values()):9.1f}"]))
+
+
 def scoreboard_text(records: Sequence[dict[str, Any]]) -> str:
     """The scoreboard as aligned plain text, a line a claim."""
     width = max(len(f"{r['chapter']} {r['id']}") for r in records)
@@ -170,6 +201,15 @@ def _parser() -> argparse.ArgumentParser:
 
     drawn = command(picture)
     drawn.add_argument("chapter", nargs="?", default="shuffling/sgdo")
+
+    fresh = command(new)
+    fresh.add_argument("chapter", help="part/slug of a paper in book/papers.yml")
+    fresh.add_argument("--jobs", type=_positive, default=2)
+
+    command(times)
+
+    cells = command(knobs)
+    cells.add_argument("chapters", nargs="*", help="default: all")
 
     pinned = command(reference)
     pinned.add_argument("chapters", nargs="*", help="default: all")

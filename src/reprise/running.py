@@ -66,6 +66,7 @@ def execute(
     """
     import papermill
 
+    begin = time.perf_counter()
     key = chapter.key(parameters)  # before the run: a source edited meanwhile makes it stale
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_name(f".{out.stem}.unfinished.ipynb")
@@ -92,7 +93,9 @@ def execute(
     finally:
         unfinished.unlink(missing_ok=True)
     with atomic_write(out.with_suffix(".json")) as manifest:
-        manifest.write_text(json.dumps({"key": key, "notebook": file_digest(out), "data": loads}))
+        stored = {"key": key, "notebook": file_digest(out), "data": loads}
+        stored["seconds"] = round(time.perf_counter() - begin, 1)
+        manifest.write_text(json.dumps(stored))
 
 
 def run_claims(
@@ -280,6 +283,14 @@ def describe_run(chapter: Chapter, notebook: nbformat.NotebookNode) -> list[dict
         for record in records:
             record["profile"] = f"{record['profile']}, {', '.join(changed)}"
     return records
+
+
+def seconds_of(chapter: Chapter, profile: str) -> float | None:
+    """How long the stored run of a profile took; None where there is none."""
+    manifest = chapter.run_path(profile).with_suffix(".json")
+    if not manifest.exists():
+        return None
+    return json.loads(manifest.read_text(encoding="utf-8")).get("seconds")
 
 
 def say(text: str) -> None:

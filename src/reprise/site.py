@@ -80,10 +80,12 @@ def slim(html: Path) -> None:
     html : Path
         The built site.
     """
-    mathjax = html / "_static" / "mathjax"
-    keep = tuple(str(mathjax / name) for name in MATHJAX)
-    for path in [*mathjax.rglob("*"), *html.rglob("*.map")]:
-        if path.is_file() and (path.suffix == ".map" or not str(path).startswith(keep)):
+    static = html / "_static"
+    keep = tuple(str(static / "mathjax" / name) for name in MATHJAX)
+    unused = [p for p in (static / "mathjax").rglob("*") if not str(p).startswith(keep)]
+    unused += [*html.rglob("*.map"), *static.rglob("*.ttf"), *(static / "locales").rglob("*")]
+    for path in unused:
+        if path.is_file():
             path.unlink()
     for path in (html / "_sources").rglob("*.ipynb"):
         nbformat.write(without_figures(nbformat.read(path, as_version=4)), path)

@@ -14,6 +14,7 @@ from reprise.data.sets import Arrays
 
 
 def read_breast_cancer() -> Arrays:
+    """Read the set that scikit-learn ships."""
     from sklearn.datasets import load_breast_cancer
 
     data = load_breast_cancer()
@@ -21,6 +22,7 @@ def read_breast_cancer() -> Arrays:
 
 
 def read_digits() -> Arrays:
+    """Read the set that scikit-learn ships."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
@@ -43,11 +45,13 @@ def read_svmlight(path: Path, n_features: int) -> Arrays:
 
 
 def read_npz(path: Path) -> Arrays:
+    """Read all arrays of an archive that holds no pickles."""
     with np.load(path, allow_pickle=False) as archive:
         return {key: archive[key] for key in archive.files}
 
 
 def read_mnist_idx(x_train: Path, y_train: Path, x_test: Path, y_test: Path) -> Arrays:
+    """Read the four compressed files of MNIST."""
     files = {"x_train": (x_train, 3), "y_train": (y_train, 1)}
     files |= {"x_test": (x_test, 3), "y_test": (y_test, 1)}
     return {

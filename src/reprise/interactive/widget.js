@@ -1,4 +1,4 @@
-// The mechanism of every widget; WIDGET is its own function, (root, data, bars) => values => words.
+// The mechanism of every widget around its own function, (root, data, bars) => values => words.
 (make => {
   // A bar for each label on a logarithmic scale, the lowest marked; returns it in words.
   const bars = ({ labels, values, x, y }) => {

@@ -1,7 +1,7 @@
 """Which loop runs a problem: lanes, listed components, matrix products, or numpy steps.
 
-An engine runs one task: up to 64 runs with one step schedule. Two are compiled (see `kernels`); the
-other two, for mean estimation and for a reader's own problem, are here.
+An engine runs one batch: up to 64 runs with one step schedule. Two are compiled (see `kernels`);
+the other two, for mean estimation and for a reader's own problem, are here.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def _components(problem: FiniteSum | FederatedSum) -> kernels.Components:
 
 
 class _Walks:
-    """What every worker of every run of a task walks, epoch by epoch.
+    """What every worker of every run of a batch walks, epoch by epoch.
 
     Attributes
     ----------

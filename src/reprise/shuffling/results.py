@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,8 @@ class SGDResult:
         Epochs after which ``history`` was kept.
     diverged : ndarray of bool, shape (runs,)
         True where an iterate is not finite.
+    communication_rounds : int
+        How often the workers of `run_rounds` met; 0 for a single machine.
     """
 
     problem: FiniteSum | FederatedSum
@@ -42,6 +45,7 @@ class SGDResult:
     history: Array
     record: NDArray[np.int64]
     diverged: NDArray[np.bool_]
+    communication_rounds: int = 0
 
     def squared_distance(self) -> Array:
         """``|x_K - x*|^2`` of each run: float64 (runs,)."""
@@ -50,6 +54,60 @@ class SGDResult:
     def suboptimality(self) -> Array:
         """``F(x_K) - F(x*)`` of each run: float64 (runs,)."""
         return _suboptimality(self.problem, self.x)
+
+    def interval(
+        self,
+        level: float = 0.95,
+        statistic: Literal["mean", "median"] = "mean",
+        method: Literal["bootstrap", "normal"] = "normal",
+        *,
+        rng: np.random.Generator | None = None,
+    ) -> tuple[float, float, float]:
+        """Estimate of ``E|x_K - x*|^2`` (or the median) with its interval.
+
+        Parameters
+        ----------
+        level : float
+            Coverage in (0, 1).
+        statistic : {"mean", "median"}
+        method : {"bootstrap", "normal"}
+            The percentile bootstrap, or mean +- z standard errors (means only).
+        rng : numpy.random.Generator, optional
+            Required for the bootstrap.
+
+        Returns
+        -------
+        low, mid, high : float
+
+        Raises
+        ------
+        ValueError
+            For an unknown choice, fewer than 2 runs, or a bootstrap without ``rng``.
+        """
+        from scipy import stats
+
+        if not 0 < level < 1:
+            raise ValueError(f"level must lie in (0, 1), got {level}")
+        if statistic not in ("mean", "median"):
+            raise ValueError(f"statistic must be 'mean' or 'median', got {statistic!r}")
+        errors = self.squared_distance()
+        if len(errors) < 2:
+            raise ValueError(f"runs must be at least 2 for an interval, got {len(errors)}")
+        function = np.mean if statistic == "mean" else np.median
+        mid = float(function(errors))
+        if not np.isfinite(errors).all() and method in ("normal", "bootstrap"):
+            return mid, mid, math.inf  # a diverged run leaves no upper bound
+        if method == "normal" and statistic == "mean":
+            half = stats.norm.ppf(0.5 + level / 2) * errors.std(ddof=1) / math.sqrt(len(errors))
+            return mid - half, mid, mid + half
+        if method != "bootstrap":
+            raise ValueError(f"method must be 'bootstrap', or 'normal' for means, got {method!r}")
+        if rng is None:
+            raise ValueError("rng must be a numpy.random.Generator for a bootstrap, got None")
+        bounds = stats.bootstrap(
+            (errors,), function, confidence_level=level, method="percentile", rng=rng, batch=100
+        ).confidence_interval
+        return float(bounds.low), mid, float(bounds.high)
 
 
 @dataclass(frozen=True)

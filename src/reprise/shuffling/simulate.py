@@ -1,14 +1,15 @@
 """One simulator for the part: SGD over any order, for many runs and many (n, K, step) at once.
 
 ``run_sgd`` runs one problem, ``run_grid`` a list of points, ``run_rounds`` one problem that several
-workers share. All cut the runs of each point into tasks of 64, hand them to threads, and
-give each (point, run, worker) a random stream of its own: results do not depend on the number
-of threads. An order is turned into a schedule by `orders`, a task is run by one of the `engines`.
+workers share. All cut the runs of each point into batches of 64, hand them to threads, and give
+each (point, run, worker) a random stream of its own: results do not depend on the number of
+threads. An order is turned into a schedule by `orders`, a batch is run by one of the `engines`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -22,6 +23,8 @@ from reprise.shuffling.problems import FederatedSum, FiniteSum
 from reprise.shuffling.results import GridPoint, GridResult, SGDResult
 
 Array = NDArray[np.float64]
+
+MOST_TASKS = 128  # into which the runs of a point are cut
 
 
 def run_sgd(
@@ -71,7 +74,7 @@ def run_sgd(
     """
     plan = schedule(order, problem.n, epochs=epochs, runs=runs)
     rounds = Rounds(problem.n, minibatch=False)
-    return _run(problem, plan, rounds, step_size, runs, x0, rng, record, threads)
+    return _run(problem, plan, rounds, step_size, runs, x0, record, threads, rng=rng)
 
 
 def run_rounds(
@@ -126,7 +129,8 @@ def run_rounds(
         )
     plan = schedule(order, problem.components, epochs=epochs, runs=runs, workers=problem.workers)
     rounds = Rounds(int(local_steps), method == "minibatch")
-    return _run(problem, plan, rounds, step_size, runs, x0, rng, record, threads)
+    result = _run(problem, plan, rounds, step_size, runs, x0, record, threads, rng=rng)
+    return replace(result, communication_rounds=epochs * problem.components // local_steps)
 
 
 def _run(
@@ -136,9 +140,10 @@ def _run(
     step_size: ArrayLike,
     runs: int,
     x0: ArrayLike | None,
-    rng: np.random.Generator,
     record: Sequence[int] | None,
     threads: int | None,
+    *,
+    rng: np.random.Generator,
 ) -> SGDResult:
     """What `run_sgd` and `run_rounds` share: checks, tasks, threads and the result."""
     epochs = plan.epochs
@@ -151,11 +156,16 @@ def _run(
 
     simulate = engine(problem, plan, rounds)
 
-    def task(ids: NDArray[np.int64]) -> None:
-        stream = Stream(seed, np.uint64(0), ids)
-        out[:, ids] = simulate(steps[ids[0]], stream, start[ids], kept)
+    def task(batches: list[NDArray[np.int64]]) -> None:
+        for ids in batches:
+            stream = Stream(seed, np.uint64(0), ids)
+            out[:, ids] = simulate(steps[ids[0]], stream, start[ids], kept)
 
-    in_parallel(task, _batches(steps), threads)
+    batches = _batches(steps)
+    # handing a short batch to a thread costs more than running it
+    in_parallel(
+        task, [batches[i::MOST_TASKS] for i in range(min(MOST_TASKS, len(batches)))], threads
+    )
     diverged = ~np.isfinite(out).all(axis=(0, 2))
     out[np.isnan(out)] = np.inf
     history = out[np.searchsorted(kept, wanted)]

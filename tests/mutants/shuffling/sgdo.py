@@ -5,20 +5,17 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-from mutants import Mutant, named, replaced
+from mutants import Mutant, replaced
 from mutants.shuffling.shared import FF_RR, RR, SS, WR, no_kink, rename, step_times
 
 from reprise import statistics
-from reprise.shuffling import kernels, problems, sgdo
+from reprise.shuffling import kernels, sgdo
+from reprise.shuffling.problems import GluedSum
 
 
-def steep_side_on_the_left(monkeypatch):
+def steep_side_on_the_left(right):
     """The kink mirrored."""
-    monkeypatch.setattr(
-        sgdo,
-        "lower_bound_function",
-        lambda n, L=4.0, G=1.0: problems.PiecewiseQuadratic(n, 1.0, curvature_left=L),
-    )
+    return lambda n, L=4.0, G=1.0: GluedSum.balanced(n, 1.0, curvature_left=L)
 
 
 def twice_the_epochs(right):
@@ -45,7 +42,11 @@ def one_step_only(right):
 
 def ascending_gradient(right):
     """The sign of the deterministic gradient flipped: curvatures change sign."""
-    return lambda kind, left, curvature, *rest: right(kind, -left, -curvature, *rest)
+
+    def ascending(curve, *rest):
+        return right(curve._replace(left=-curve.left, right=-curve.right), *rest)
+
+    return ascending
 
 
 def slope_of_the_inverse(right):
@@ -99,7 +100,7 @@ TABLE = {
         INVERSE,
     ],
     "C8": [
-        named("steep_side_on_the_left", steep_side_on_the_left),
+        replaced(sgdo, "lower_bound_function", steep_side_on_the_left),
         AS_REPLACED,
         replaced(sgdo, "run_sgd", twice_the_epochs),
         step_times(2.0),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from mutants import Patch, named, replaced
+from collections.abc import Callable
 
-from reprise.shuffling import problems, sgdo, simulate
+from mutants import Patch, replaced
+
+from reprise.shuffling import sgdo, simulate
+from reprise.shuffling.kernels import Schedule
+from reprise.shuffling.problems import GluedSum
 
 WR, RR, SS = "with_replacement", "random_reshuffling", "single_shuffle"
 SYNC = "synchronized"
@@ -25,6 +29,21 @@ def rename(**swaps: str) -> Patch:
     return replaced(simulate, "schedule", change, words)
 
 
+def on_schedule(
+    named: Callable[[str], bool], change: Callable[[Schedule], Schedule], name: str = ""
+) -> Patch:
+    """Change the schedules of the orders whose name is ``named``."""
+
+    def patched(right):
+        def schedule(order, *args, **kwargs):
+            plan = right(order, *args, **kwargs)
+            return change(plan) if isinstance(order, str) and named(order) else plan
+
+        return schedule
+
+    return replaced(simulate, "schedule", patched, name or change.__name__)
+
+
 def step_times(factor: float) -> Patch:
     """Take steps of another size than the one asked for."""
     return replaced(
@@ -35,10 +54,10 @@ def step_times(factor: float) -> Patch:
     )
 
 
-no_kink = named(
+no_kink = replaced(
+    sgdo,
+    "lower_bound_function",
+    lambda right: lambda n, L=4.0, G=1.0: GluedSum.balanced(n, 1.0),
     "no_kink",
-    lambda monkeypatch: monkeypatch.setattr(
-        sgdo, "lower_bound_function", lambda n, L=4.0, G=1.0: problems.PiecewiseQuadratic(n, 1.0)
-    ),
 )
 """Equal curvatures on both sides."""

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import math
 import re
 
 import numpy as np
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reprise.book import Chapter
 from reprise.shuffling import local_sgd, sgdo
 from reprise.shuffling.local_sgd import (
     crossover_batch,
@@ -21,26 +18,22 @@ from reprise.shuffling.local_sgd import (
     kinked_problem,
     logistic_problem,
     pl_problem,
-    rate_terms,
-    shuffle_orders,
     step_size,
-    theory_rate,
 )
-from reprise.shuffling.simulate import (
-    SCHEME_NAMES,
+from reprise.shuffling.orders import SCHEME_NAMES, draw_orders
+from reprise.shuffling.problems import (
     FederatedSum,
     GluedSum,
     LabelLogistic,
     LogisticSum,
     MeanEstimation,
-    PiecewiseQuadratic,
     QuadraticSum,
     RippledSum,
-    run_rounds,
-    run_sgd,
+    all_gradients,
 )
+from reprise.shuffling.simulate import run_rounds, run_sgd
 
-SGD = {"minibatch": local_sgd.minibatch_sgd, "local": local_sgd.local_sgd}
+METHODS = ("minibatch", "local")
 WR, RR, SS = "with_replacement", "random_reshuffling", "single_shuffle"
 SYNC = "synchronized"
 M, N = 4, 8
@@ -76,7 +69,10 @@ PROBLEMS = {
     "mixed": kinked_problem(M, N, mixing=0.3, rng=rng(1), arrangements=3),
     "mixed, drift": kinked_problem(M, N, heterogeneity=0.5, mixing=0.6, rng=rng(1)),
     "rippled": pl_problem(M, N),
-    "smoothed": FederatedSum(PiecewiseQuadratic(M * N, glue_width=0.1), M),
+    "smoothed": FederatedSum(GluedSum.balanced(M * N, glue_width=0.1), M),
+    "smoothed, mixed": FederatedSum(
+        GluedSum(np.tile([1.0, -0.5, -0.5, 0.0], N), glue_width=0.1), M
+    ),
     "labels": FederatedSum(LabelLogistic(M * N, 12), M, drift=PULL),
     "two kinds": FederatedSum(
         QuadraticSum(np.repeat((0.5, 1.5), M * N // 2), np.repeat((-1.0, 1.0), M * N // 2)), M
@@ -98,7 +94,7 @@ PROBLEMS = {
     "foreign": FederatedSum(Foreign(), M, drift=PULL),
 }
 problems = pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
-methods = pytest.mark.parametrize("method", SGD)
+methods = pytest.mark.parametrize("method", METHODS)
 
 
 def loop(problem, orders, method, B, alpha, x0, run=0):
@@ -130,15 +126,22 @@ def loop(problem, orders, method, B, alpha, x0, run=0):
 @methods
 @pytest.mark.parametrize("B", [1, 2, 8])
 def test_rounds_are_those_of_a_plain_loop(problem, method, B):
-    orders = shuffle_orders(RR, M, N, 3, 1, rng(8))[0]
+    orders = draw_orders(RR, N, epochs=3, runs=1, workers=M, rng=rng(8))[0]
     start = np.linspace(0.3, -0.2, problem.dim)
-    result = SGD[method](
-        problem, local_steps=B, epochs=3, step_size=0.05, scheme=orders, runs=1, x0=start, rng=rng()
+    result = run_rounds(
+        problem,
+        method=method,
+        local_steps=B,
+        epochs=3,
+        step_size=0.05,
+        order=orders,
+        runs=1,
+        x0=start,
+        rng=rng(),
     )
     np.testing.assert_allclose(
         result.x[0], loop(problem, orders, method, B, 0.05, start), rtol=1e-10, atol=1e-13
     )
-    assert result.communication_rounds == 3 * N // B
 
 
 @problems
@@ -147,13 +150,15 @@ def test_every_engine_walks_the_scheme(problem, scheme):
     """Named schemes against their written-out orders: equal runs, or equal laws in the lanes."""
     options = {"local_steps": 2, "epochs": 4, "step_size": 0.05, "x0": np.full(problem.dim, 0.1)}
     runs = 4000 if problem.two_kinds() else 12
-    orders = shuffle_orders(scheme, M, N, 4, runs, rng(1))
-    named = local_sgd.local_sgd(problem, scheme=scheme, runs=runs, rng=rng(1), **options)
+    orders = draw_orders(scheme, N, epochs=4, runs=runs, workers=M, rng=rng(1))
+    named = run_rounds(problem, method="local", order=scheme, runs=runs, rng=rng(1), **options)
     if scheme == WR:
         how = ("local", 2, 0.05, options["x0"])
         written = [loop(problem, o, *how, run) for run, o in enumerate(orders[:200])]
     else:
-        written = local_sgd.local_sgd(problem, scheme=orders, runs=runs, rng=rng(2), **options).x
+        written = run_rounds(
+            problem, method="local", order=orders, runs=runs, rng=rng(2), **options
+        ).x
     if problem.two_kinds() is None:
         np.testing.assert_allclose(named.x, np.array(written)[: len(named.x)], rtol=1e-12)
         return
@@ -165,10 +170,10 @@ def test_every_engine_walks_the_scheme(problem, scheme):
 
 def test_recorded_epochs_are_shorter_runs():
     problem = PROBLEMS["kinked, drift"]
-    options = {"local_steps": 4, "step_size": 0.05, "scheme": SYNC, "runs": 70}
-    whole = local_sgd.local_sgd(problem, epochs=6, record=[2, 5], rng=rng(3), **options)
+    options = {"local_steps": 4, "step_size": 0.05, "order": SYNC, "runs": 70}
+    whole = run_rounds(problem, method="local", epochs=6, record=[2, 5], rng=rng(3), **options)
     for k, at in ((2, 0), (5, 1)):
-        short = local_sgd.local_sgd(problem, epochs=k, rng=rng(3), **options)
+        short = run_rounds(problem, method="local", epochs=k, rng=rng(3), **options)
         np.testing.assert_array_equal(whole.history[at], short.x)
 
 
@@ -176,18 +181,18 @@ def test_recorded_epochs_are_shorter_runs():
 @pytest.mark.parametrize("scheme", [WR, RR, SS, SYNC, f"flipflop_{RR}"])
 @pytest.mark.parametrize("name", ["kinked, drift", "mixed", "logistic", "foreign"])
 def test_a_run_does_not_depend_on_threads_or_on_other_runs(method, scheme, name):
-    options = {"local_steps": 2, "epochs": 4, "step_size": 0.02, "scheme": scheme}
+    options = {"local_steps": 2, "epochs": 4, "step_size": 0.02, "order": scheme}
     problem = PROBLEMS[name]
-    many = SGD[method](problem, runs=130, rng=rng(4), threads=3, **options)
-    few = SGD[method](problem, runs=66, rng=rng(4), threads=1, **options)
+    many = run_rounds(problem, method=method, runs=130, rng=rng(4), threads=3, **options)
+    few = run_rounds(problem, method=method, runs=66, rng=rng(4), threads=1, **options)
     np.testing.assert_array_equal(many.x[:66], few.x)
 
 
 @pytest.mark.parametrize(
     "base",
     [
-        PiecewiseQuadratic(12),
-        PiecewiseQuadratic(12, glue_width=0.1),
+        GluedSum.balanced(12),
+        GluedSum.balanced(12, glue_width=0.1),
         GluedSum(np.tile([1.0, -0.5, -0.5], 4)),
         RippledSum(np.tile([1.0, -1.0], 6)),
         LabelLogistic(12, 3),
@@ -203,8 +208,8 @@ def test_one_worker_is_plain_sgd(base, scheme):
     options = {"epochs": 4, "step_size": 0.03, "runs": 70, "x0": np.full(base.dim, 0.2)}
     plain = run_sgd(base, scheme, rng=rng(5), **options)
     for method, B in (("local", 1), ("local", 4), ("local", 12), ("minibatch", 1)):
-        alone = SGD[method](
-            FederatedSum(base, 1), local_steps=B, scheme=scheme, rng=rng(5), **options
+        alone = run_rounds(
+            FederatedSum(base, 1), method=method, local_steps=B, order=scheme, rng=rng(5), **options
         )
         if method == "local" and not isinstance(base, MeanEstimation):
             np.testing.assert_array_equal(alone.x, plain.x)
@@ -221,33 +226,40 @@ def test_synchronized_with_one_worker_has_the_law_of_reshuffling():
 @pytest.mark.parametrize("scheme", [WR, RR, SS, SYNC])
 def test_methods_batches_and_drifts_meet_the_same_orders(scheme):
     """Minibatch SGD sees no drift, and at B = 1 local SGD is minibatch SGD."""
-    options = {"epochs": 5, "step_size": 0.03, "scheme": scheme, "runs": 80}
+    options = {"epochs": 5, "step_size": 0.03, "order": scheme, "runs": 80}
     for B in (1, 2, 8):
         ends = [
-            local_sgd.minibatch_sgd(PROBLEMS[name], local_steps=B, rng=rng(6), **options).x
+            run_rounds(PROBLEMS[name], method="minibatch", local_steps=B, rng=rng(6), **options).x
             for name in ("kinked", "kinked, drift")
         ]
         np.testing.assert_array_equal(*ends)
-    one = [run(PROBLEMS["kinked"], local_steps=1, rng=rng(6), **options).x for run in SGD.values()]
+    one = [
+        run_rounds(PROBLEMS["kinked"], method=method, local_steps=1, rng=rng(6), **options).x
+        for method in METHODS
+    ]
     np.testing.assert_allclose(*one, rtol=1e-10, atol=1e-14)
 
 
 def test_a_minibatch_of_everything_is_gradient_descent():
     options = {"epochs": 5, "step_size": 0.03, "runs": 20, "rng": rng()}
     for scheme, B in ((RR, N), (SS, N), (SYNC, N // M)):
-        ends = local_sgd.minibatch_sgd(
-            PROBLEMS["kinked, drift"], local_steps=B, scheme=scheme, **options
+        ends = run_rounds(
+            PROBLEMS["kinked, drift"], method="minibatch", local_steps=B, order=scheme, **options
         )
         assert (ends.x == 0).all()
-    with_noise = local_sgd.minibatch_sgd(PROBLEMS["kinked"], local_steps=N, scheme=WR, **options)
+    with_noise = run_rounds(
+        PROBLEMS["kinked"], method="minibatch", local_steps=N, order=WR, **options
+    )
     assert (with_noise.x != 0).any()
 
 
 def test_on_quadratics_of_equal_curvature_local_is_minibatch():
     """The workers' mean moves linearly, so it does not matter when they meet."""
     flat = kinked_problem(M, N, curvature=1.0, heterogeneity=0.9)
-    options = {"epochs": 3, "step_size": 0.05, "scheme": RR, "runs": 30}
-    ends = [local_sgd.local_sgd(flat, local_steps=B, rng=rng(7), **options).x for B in (1, 2, 8)]
+    options = {"epochs": 3, "step_size": 0.05, "order": RR, "runs": 30}
+    ends = [
+        run_rounds(flat, method="local", local_steps=B, rng=rng(7), **options).x for B in (1, 2, 8)
+    ]
     np.testing.assert_allclose(ends[1], ends[0], rtol=1e-10, atol=1e-13)
     np.testing.assert_allclose(ends[2], ends[0], rtol=1e-10, atol=1e-13)
 
@@ -258,9 +270,16 @@ def test_any_number_of_workers(workers, method):
     problem = FederatedSum(GluedSum(np.tile([1.0, -1.0, 0.5, -0.5], workers)), workers)
     even = kinked_problem(workers, 70)
     for p in (problem, even):
-        orders = shuffle_orders(RR, workers, p.n, 2, 2, rng(9))
-        result = SGD[method](
-            p, local_steps=2, epochs=2, step_size=0.05, scheme=orders, runs=2, rng=rng()
+        orders = draw_orders(RR, p.n, epochs=2, runs=2, workers=workers, rng=rng(9))
+        result = run_rounds(
+            p,
+            method=method,
+            local_steps=2,
+            epochs=2,
+            step_size=0.05,
+            order=orders,
+            runs=2,
+            rng=rng(),
         )
         for r in range(2):
             expected = loop(p, orders[r], method, 2, 0.05, [0.0])
@@ -271,12 +290,13 @@ def test_any_number_of_workers(workers, method):
 def test_synchronized_kinds_are_shifted_as_orders_are(components):
     """Full batches of N/M positions: whatever the words' borders, no noise is left."""
     problem = kinked_problem(2 if components % 3 else 6, components)
-    result = local_sgd.minibatch_sgd(
+    result = run_rounds(
         problem,
+        method="minibatch",
         local_steps=components // problem.workers,
         epochs=3,
         step_size=0.01,
-        scheme=SYNC,
+        order=SYNC,
         runs=5,
         rng=rng(),
     )
@@ -300,12 +320,13 @@ def test_known_values():
 def test_simulation_agrees_with_enumeration(method, scheme, B):
     problem = kinked_problem(2, 4, heterogeneity=0.5)
     exact = enumerate_exact(problem, method, scheme, B, 0.1, 0.2)
-    sample = SGD[method](
+    sample = run_rounds(
         problem,
+        method=method,
         local_steps=B,
         epochs=1,
         step_size=0.1,
-        scheme=scheme,
+        order=scheme,
         runs=100_000,
         x0=0.2,
         rng=rng(11),
@@ -317,12 +338,13 @@ def test_simulation_agrees_with_enumeration(method, scheme, B):
 def test_two_epochs_agree_with_enumeration(scheme):
     problem = kinked_problem(2, 2, heterogeneity=0.5)
     exact = enumerate_exact(problem, "local", scheme, 1, 0.2, 0.2, epochs=2)
-    sample = local_sgd.local_sgd(
+    sample = run_rounds(
         problem,
+        method="local",
         local_steps=1,
         epochs=2,
         step_size=0.2,
-        scheme=scheme,
+        order=scheme,
         runs=50_000,
         x0=0.2,
         rng=rng(12),
@@ -368,7 +390,7 @@ def test_enumeration_refuses(options, text):
 
 
 def test_synchronized_orders_are_one_permutation_from_several_starts():
-    orders = shuffle_orders(SYNC, 4, 12, 5, 6, rng(13))
+    orders = draw_orders(SYNC, 12, epochs=5, runs=6, workers=4, rng=rng(13))
     assert orders.shape == (6, 5, 4, 12)
     for epoch in orders.reshape(-1, 4, 12):
         shifts = {
@@ -379,7 +401,9 @@ def test_synchronized_orders_are_one_permutation_from_several_starts():
 
 
 def test_the_workers_permutation_is_uniform():
-    first = shuffle_orders(SYNC, 3, 3, 1, 6000, rng(14))[:, 0, :, 0]  # which start each worker has
+    first = draw_orders(SYNC, 3, epochs=1, runs=6000, workers=3, rng=rng(14))[
+        :, 0, :, 0
+    ]  # which start each worker has
     counts = np.unique(first, axis=0, return_counts=True)[1]
     assert len(counts) == 6
     assert np.abs(counts - 1000).max() < 5 * math.sqrt(1000)
@@ -387,7 +411,7 @@ def test_the_workers_permutation_is_uniform():
 
 @pytest.mark.parametrize("scheme", [RR, SS, WR])
 def test_workers_draw_independently(scheme):
-    orders = shuffle_orders(scheme, 2, 3, 2, 20000, rng(15))
+    orders = draw_orders(scheme, 3, epochs=2, runs=20000, workers=2, rng=rng(15))
     for a, b in (((0, 0), (0, 1)), ((0, 0), (1, 1))):
         left, right = orders[:, a[0], a[1], 0], orders[:, b[0], b[1], 0]
         joint = np.bincount(3 * left + right, minlength=9)
@@ -399,16 +423,16 @@ def test_workers_draw_independently(scheme):
 @given(seed=st.integers(0, 2**32), scheme=st.sampled_from(SCHEME_NAMES))
 @settings(max_examples=40, deadline=None)
 def test_a_row_depends_on_run_epoch_and_worker_only(seed, scheme):
-    large = shuffle_orders(scheme, 2, 4, 6, 5, rng(seed))
-    small = shuffle_orders(scheme, 2, 4, 4, 3, rng(seed))
+    large = draw_orders(scheme, 4, epochs=6, runs=5, workers=2, rng=rng(seed))
+    small = draw_orders(scheme, 4, epochs=4, runs=3, workers=2, rng=rng(seed))
     np.testing.assert_array_equal(large[:3, :4], small)
     if scheme != WR:
         assert (np.sort(large, axis=-1) == np.arange(4)).all()
 
 
 def test_first_worker_of_plain_schemes_walks_the_order_of_a_single_machine():
-    alone = shuffle_orders(RR, 1, 6, 3, 4, rng(16))
-    several = shuffle_orders(RR, 5, 6, 3, 4, rng(16))
+    alone = draw_orders(RR, 6, epochs=3, runs=4, workers=1, rng=rng(16))
+    several = draw_orders(RR, 6, epochs=3, runs=4, workers=5, rng=rng(16))
     np.testing.assert_array_equal(several[:, :, :1], alone)
 
 
@@ -426,7 +450,7 @@ def test_components_average_to_the_gradient(problem):
         ]
         if not problem.arrangements > 1:
             np.testing.assert_allclose(mean, numeric, atol=1e-7)
-    assert problem.optimal_value <= problem.value(x)
+    assert problem.value(problem.minimizer) <= problem.value(x)
 
 
 def test_kinked_problem_is_what_it_says():
@@ -456,9 +480,16 @@ def test_mixing_keeps_balance_and_interpolates():
 
 def test_runs_take_turns_with_the_arrangements():
     problem = kinked_problem(M, N, mixing=1.0, rng=rng(18), arrangements=2)
-    orders = shuffle_orders(RR, M, N, 2, 4, rng(19))
-    result = local_sgd.local_sgd(
-        problem, local_steps=4, epochs=2, step_size=0.05, scheme=orders, runs=4, rng=rng()
+    orders = draw_orders(RR, N, epochs=2, runs=4, workers=M, rng=rng(19))
+    result = run_rounds(
+        problem,
+        method="local",
+        local_steps=4,
+        epochs=2,
+        step_size=0.05,
+        order=orders,
+        runs=4,
+        rng=rng(),
     )
     halves = problem.problem.offsets.reshape(2, -1)
     for r in range(4):
@@ -488,7 +519,7 @@ def test_logistic_problem_deals_rows_out(split):
     both = [len(np.unique(row)) == 2 for row in labels]
     assert all(both) if split == "iid" else sum(both) == 1
     assert np.linalg.norm(problem.problem.features, axis=1).mean() == pytest.approx(1)
-    gradient = problem.problem.component_gradients(problem.minimizer).mean(axis=0)
+    gradient = all_gradients(problem.problem, problem.minimizer).mean(axis=0)
     assert np.linalg.norm(gradient) < 1e-10
 
 
@@ -528,10 +559,10 @@ def test_logistic_problem_deals_rows_out(split):
             lambda: logistic_problem(np.ones((40, 2)), np.arange(40) % 2, 2, l2=0, rng=rng()),
             "l2 must be positive and finite, got 0",
         ),
-        (lambda: FederatedSum(PiecewiseQuadratic(6), 4), "workers * arrangements must divide"),
-        (lambda: FederatedSum(PiecewiseQuadratic(6), 0), "workers must be at least 1, got 0"),
-        (lambda: FederatedSum(PiecewiseQuadratic(6), 3, drift=[1, -1]), "drift must be finite"),
-        (lambda: FederatedSum(PiecewiseQuadratic(6), 2, drift=[1, 1]), "drift must sum to 0"),
+        (lambda: FederatedSum(GluedSum.balanced(6), 4), "workers * arrangements must divide"),
+        (lambda: FederatedSum(GluedSum.balanced(6), 0), "workers must be at least 1, got 0"),
+        (lambda: FederatedSum(GluedSum.balanced(6), 3, drift=[1, -1]), "drift must be finite"),
+        (lambda: FederatedSum(GluedSum.balanced(6), 2, drift=[1, 1]), "drift must sum to 0"),
         (lambda: GluedSum([1.0, 2.0]), "offsets must have mean 0, got 1.5"),
         (lambda: GluedSum([1.0, -1.0], curvature_left=-1), "curvature_left must be positive"),
         (lambda: RippledSum([]), "offsets must have shape (n,)"),
@@ -551,12 +582,12 @@ def test_problems_refuse(call, text):
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
         ({"step_size": 0.0}, "step_size must be positive and finite, got 0.0"),
         ({"runs": 0}, "runs must be at least 1, got 0"),
-        ({"scheme": "sorted"}, "order must be one of"),
-        ({"scheme": np.zeros((2, 4, 8), int)}, "order must hold permutations of 0..7"),
-        ({"scheme": np.zeros((2, 8), int)}, "order must have shape (epochs, workers, n)"),
-        ({"scheme": f"flipflop_{SYNC}", "epochs": 3}, "epochs must be even for FlipFlop"),
+        ({"order": "sorted"}, "order must be one of"),
+        ({"order": np.zeros((2, 4, 8), int)}, "order must hold permutations of 0..7"),
+        ({"order": np.zeros((2, 8), int)}, "order must have shape (epochs, workers, n)"),
+        ({"order": f"flipflop_{SYNC}", "epochs": 3}, "epochs must be even for FlipFlop"),
         (
-            {"problem": kinked_problem(4, 6), "scheme": SYNC},
+            {"problem": kinked_problem(4, 6), "order": SYNC},
             "workers must divide components to be synchronized, got 4, 6",
         ),
     ],
@@ -567,13 +598,13 @@ def test_methods_refuse(method, options, text):
         "local_steps": 2,
         "epochs": 2,
         "step_size": 0.1,
-        "scheme": RR,
+        "order": RR,
         "runs": 2,
         "rng": rng(),
         **options,
     }
     with pytest.raises(ValueError, match=re.escape(text)):
-        SGD[method](arguments.pop("problem"), **arguments)
+        run_rounds(arguments.pop("problem"), method=method, **arguments)
 
 
 def test_there_are_two_methods():
@@ -598,33 +629,6 @@ def test_step_size():
     assert step_size(2, 4, 5, mu=0.5, c=1) == pytest.approx(2 * math.log(200) / 20)
 
 
-@pytest.mark.parametrize("method", SGD)
-def test_rates_scale_as_the_table_says(method):
-    base = {"M": 8, "N": 128, "B": 4, "K": 100, "nu": 1.0, "tau": 0.5}
-
-    def of(scheme, **changes):
-        return rate_terms(method, scheme, **{**base, **changes})
-
-    for scheme, in_M, in_K in ((WR, -1, -1), (RR, -1, -2), (SYNC, -2, -2)):
-        noise = of(scheme).noise
-        assert of(scheme, M=16).noise == pytest.approx(2.0**in_M * noise)
-        assert of(scheme, K=200).noise == pytest.approx(2.0**in_K * noise)
-        assert of(scheme, N=256).noise == pytest.approx(noise / 2)
-        assert of(scheme, nu=2.0).noise == pytest.approx(4 * noise)
-        assert of(scheme, B=8).noise == noise
-    terms = of(RR)
-    if method == "minibatch" or of(WR).walk:
-        assert (terms.walk, terms.drift) == (0, 0)
-    else:
-        assert of(RR, B=8).walk == pytest.approx(2 * terms.walk)
-        assert of(RR, B=8).drift == pytest.approx(4 * terms.drift)
-        assert of(RR, tau=1.0).drift == pytest.approx(4 * terms.drift)
-        assert of(RR, N=256).walk == pytest.approx(terms.walk / 4)
-        assert terms.total == pytest.approx(terms.noise + terms.walk + terms.drift)
-    rate = theory_rate(method, RR, **base, L=4.0, mu=0.5)
-    assert rate == pytest.approx(16 * 8 * terms.total)
-
-
 @given(
     M=st.integers(1, 100),
     N=st.integers(1, 10000),
@@ -638,9 +642,9 @@ def test_crossover_solves_its_equation(M, N, nu, tau):
 
 def test_crossover_equates_the_terms():
     B = crossover_batch(8, 128, 1.0, 0.3)
-    terms = rate_terms("local", RR, 8, 128, 4, 100, 1.0, 0.3)
-    scale = B / 4
-    assert terms.walk * scale + terms.drift * scale**2 == pytest.approx(terms.noise)
+    shared = local_sgd.ErrorModel(1.0, 0.0, 0.0).error(8, 128, B, 1.0, 0.3, 0.01)
+    own = local_sgd.ErrorModel(0.0, 1.0, 1.0).error(8, 128, B, 1.0, 0.3, 0.01)
+    assert own == pytest.approx(shared)
 
 
 @pytest.mark.parametrize(
@@ -650,11 +654,6 @@ def test_crossover_equates_the_terms():
         (lambda: step_size(1, 1, 1), "M N K^2 must be at least 2, got 1"),
         (lambda: step_size(2, 4, 5, mu=0), "mu must be positive and finite, got 0"),
         (lambda: step_size(2, 4, 5, c=-1), "c must be positive and finite, got -1"),
-        (lambda: rate_terms("both", RR, 2, 4, 2, 5), "method must be 'minibatch' or 'local'"),
-        (lambda: rate_terms("local", SS, 2, 4, 2, 5), "scheme must be 'with_replacement'"),
-        (lambda: rate_terms("local", RR, 2, 4, 0, 5), "B must be at least 1, got 0"),
-        (lambda: rate_terms("local", RR, 2, 4, 2, 5, nu=-1), "nu must be finite and not negative"),
-        (lambda: theory_rate("local", RR, 2, 4, 2, 5, L=0), "L must be positive and finite, got 0"),
         (lambda: crossover_batch(0, 4), "M must be at least 1, got 0"),
         (lambda: crossover_batch(2, 4, nu=0), "nu must be positive and finite, got 0"),
         (lambda: crossover_batch(2, 4, tau=-1), "tau must be finite and not negative, got -1"),
@@ -690,7 +689,7 @@ def test_matched_workers_hold_the_same_components_again():
     m, i = np.indices((3, 8))
     match = local_sgd.match_components(problem.component_gradients(m, i, np.zeros(1)))
     orders = local_sgd.rename_components(
-        shuffle_orders(RR, 1, 8, 2, 4, rng(24)).repeat(3, 2), match
+        draw_orders(RR, 8, epochs=2, runs=4, workers=1, rng=rng(24)).repeat(3, 2), match
     )
     kinds = problem.component_gradients(m[:, 0][:, None], orders, np.zeros(1))[..., 0]
     assert (kinds == kinds[:, :, :1]).all()
@@ -721,63 +720,19 @@ def test_epoch_time():
 
 def test_round_paths_meet_where_the_simulator_ends():
     problem = PROBLEMS["kinked, drift"]
-    orders = shuffle_orders(RR, M, N, 1, 1, rng(25))[0]
+    orders = draw_orders(RR, N, epochs=1, runs=1, workers=M, rng=rng(25))[0]
     paths = local_sgd.round_paths(problem, orders[0], 4, 0.05, 0.3)
     assert paths.shape == (M, 2, 5)
-    end = local_sgd.local_sgd(
-        problem, local_steps=4, epochs=1, step_size=0.05, scheme=orders, runs=1, x0=0.3, rng=rng()
+    end = run_rounds(
+        problem,
+        method="local",
+        local_steps=4,
+        epochs=1,
+        step_size=0.05,
+        order=orders,
+        runs=1,
+        x0=0.3,
+        rng=rng(),
     ).x[0, 0]
     assert paths[:, -1, -1].mean() == pytest.approx(end, rel=1e-12)
     np.testing.assert_allclose(paths[:, 1, 0], paths[:, 0, -1].mean())
-
-
-# --- the chapter's parameters ---------------------------------------------------------------------
-
-
-def parameters(root, **changes):
-    values = {
-        name: yaml.safe_load(text)
-        for name, text in Chapter(root, "shuffling/local_sgd").defaults.items()
-    }
-    known = inspect.signature(local_sgd.check_parameters).parameters
-    return {**{name: values[name] for name in known}, **changes}
-
-
-@pytest.mark.parametrize("profile", ["smoke", "book", "paper"])
-def test_profiles_pass_the_check(root, profile):
-    chapter = Chapter(root, "shuffling/local_sgd")
-    changes = chapter.parameters(profile)
-    known = parameters(root)
-    local_sgd.check_parameters(**{**known, **{k: v for k, v in changes.items() if k in known}})
-
-
-@pytest.mark.parametrize(
-    ("changes", "text"),
-    [
-        ({"workers": 7}, "workers must be even, got 7"),
-        ({"workers": 32}, "workers must be in worker_grid = [2, 4, 8, 16], got 32"),
-        ({"components": 100}, "components must be a multiple of 8, got 100"),
-        ({"runs": 5}, "runs must be an integer of at least 80, got 5"),
-        ({"many_runs": 2.5}, "many_runs must be an integer of at least 20, got 2.5"),
-        ({"K_grid": [50, 40, 60]}, "K_grid must hold at least 3 increasing integers"),
-        ({"K_grid": [50, 100, 200]}, "K_level must be in K_grid = [50, 100, 200], got 400"),
-        ({"worker_grid": [2, 8]}, "worker_grid must hold at least 3 increasing integers"),
-        ({"component_grid": [32, 64, 100]}, "component_grid must be a multiple of 8, got 100"),
-        ({"long_size": [100, 100]}, "long_size's components must be a multiple of 8, got 100"),
-        ({"long_size": [512]}, "long_size must hold 2 integers, got [512]"),
-        ({"B_grid": [4, 16, 48]}, "components must be a multiple of 48, got 128"),
-        ({"drift_batches": [64, 16]}, "drift_batches must hold at least 2 increasing integers"),
-        ({"drift_batches": [4, 8, 16]}, "drift_batches must hold two local steps, got [4, 8, 16]"),
-        ({"tau_batch": 5}, "components must be a multiple of 5, got 128"),
-        ({"tau": 0.0}, "tau must be finite and above 0, got 0.0"),
-        ({"best_size": [3, 64, 16]}, "best_size's workers must be even, got 3"),
-        ({"best_size": [4, 64, 7]}, "best_size's components must be a multiple of 7, got 64"),
-        ({"best_size": [4, 64]}, "best_size must hold 3 integers, got [4, 64]"),
-        ({"L": 1.0}, "L must be finite and above 1, got 1.0"),
-        ({"c": -2.0}, "c must be finite and above 0, got -2.0"),
-        ({"data_workers": 1}, "data_workers must be an integer of at least 2, got 1"),
-    ],
-)
-def test_impossible_parameters_are_refused(root, changes, text):
-    with pytest.raises(ValueError, match=re.escape(text)):
-        local_sgd.check_parameters(**parameters(root, **changes))

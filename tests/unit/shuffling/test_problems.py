@@ -9,10 +9,12 @@ from scipy import optimize
 
 from reprise.shuffling.problems import (
     FiniteSum,
+    GluedSum,
     LogisticSum,
     MeanEstimation,
-    PiecewiseQuadratic,
     QuadraticSum,
+    all_gradients,
+    balanced_signs,
 )
 
 rng_of = np.random.default_rng
@@ -38,7 +40,7 @@ def glued(n, right, left, noise):
         curvature = right if x[0] > 0 else left
         return curvature * x[0] ** 2 / 2 + noise * signs[i] * x[0]
 
-    return PiecewiseQuadratic(n, right, left, noise), component
+    return GluedSum.balanced(n, right, left, noise), component
 
 
 def scalar_quadratic():
@@ -81,8 +83,8 @@ CASES = {
     "logistic-l2": logistic(0.3),
 }
 SMOOTHED = {
-    "smoothed": PiecewiseQuadratic(4, 4.0, 1.0, 0.8, glue_width=0.3),
-    "smoothed-left": PiecewiseQuadratic(6, 0.5, 2.0, 1.0, glue_width=1.7),
+    "smoothed": GluedSum.balanced(4, 4.0, 1.0, 0.8, glue_width=0.3),
+    "smoothed-left": GluedSum.balanced(6, 0.5, 2.0, 1.0, glue_width=1.7),
 }
 PROBLEMS = {name: case[0] for name, case in CASES.items()} | SMOOTHED
 
@@ -110,7 +112,7 @@ def test_value_is_the_mean_of_the_components(problem, component):
 @every_case
 def test_component_gradients_are_derivatives(problem, component):
     for x in points_for(problem):
-        rows = problem.component_gradients(x)
+        rows = all_gradients(problem, x)
         assert rows.shape == (problem.n, problem.dim)
         for i in range(problem.n):
             truth = differences(lambda y, i=i: component(i, y), x)
@@ -120,7 +122,7 @@ def test_component_gradients_are_derivatives(problem, component):
 @every_problem
 def test_mean_gradient_is_the_derivative_of_value(problem):
     for x in points_for(problem):
-        mean = problem.component_gradients(x).mean(axis=0)
+        mean = all_gradients(problem, x).mean(axis=0)
         np.testing.assert_allclose(mean, differences(problem.value, x), rtol=1e-6, atol=1e-8)
 
 
@@ -133,14 +135,14 @@ def test_batches_agree_with_single_points(problem):
     assert gradients.shape == x.shape
     for cell in np.ndindex(2, 3):
         assert values[cell] == pytest.approx(problem.value(x[cell]), rel=1e-12)
-        row = problem.component_gradients(x[cell])[index[cell]]
+        row = all_gradients(problem, x[cell])[index[cell]]
         np.testing.assert_allclose(gradients[cell], row, rtol=1e-12)
 
 
 @every_problem
 def test_mean_gradient_vanishes_at_the_minimizer(problem):
     assert problem.minimizer.shape == (problem.dim,)
-    mean = problem.component_gradients(problem.minimizer).mean(axis=0)
+    mean = all_gradients(problem, problem.minimizer).mean(axis=0)
     np.testing.assert_allclose(mean, 0.0, atol=1e-12)
     lowest = problem.value(problem.minimizer)
     assert (problem.value(problem.minimizer + points_for(problem, 20)) > lowest).all()
@@ -155,14 +157,16 @@ def test_problems_satisfy_the_protocol(problem):
 
 
 def test_noise_is_balanced():
-    signs = PiecewiseQuadratic(10).signs
-    assert signs.tolist() == [1.0] * 5 + [-1.0] * 5
+    assert balanced_signs(10).tolist() == [1.0] * 5 + [-1.0] * 5
+    assert GluedSum.balanced(4, noise=0.3).offsets.tolist() == [0.3, 0.3, -0.3, -0.3]
+    with pytest.raises(ValueError, match="n must be even and at least 2, got 3"):
+        balanced_signs(3)
 
 
 def test_gradient_at_the_kink_is_the_noise():
-    problem = PiecewiseQuadratic(4, 4.0, 1.0, 0.5)
+    problem = GluedSum.balanced(4, 4.0, 1.0, 0.5)
     np.testing.assert_array_equal(
-        problem.component_gradients(np.zeros(1))[:, 0], 0.5 * problem.signs
+        all_gradients(problem, np.zeros(1))[:, 0], 0.5 * balanced_signs(4)
     )
 
 
@@ -179,16 +183,14 @@ def test_second_derivative_rises_linearly_over_the_glue(problem):
 
 @pytest.mark.parametrize("x", [-2.0, -0.01, 0.01, 3.0])
 def test_narrow_glue_is_a_kink(x):
-    kink, narrow = PiecewiseQuadratic(4), PiecewiseQuadratic(4, glue_width=1e-9)
+    kink, narrow = GluedSum.balanced(4), GluedSum.balanced(4, glue_width=1e-9)
     at = np.array([x])
     assert narrow.value(at) == pytest.approx(kink.value(at), rel=1e-6)
-    np.testing.assert_allclose(
-        narrow.component_gradients(at), kink.component_gradients(at), rtol=1e-6
-    )
+    np.testing.assert_allclose(all_gradients(narrow, at), all_gradients(kink, at), rtol=1e-6)
 
 
 def test_glue_keeps_the_minimum_at_zero():
-    problem = PiecewiseQuadratic(2, glue_width=0.5)
+    problem = GluedSum.balanced(2, glue_width=0.5)
     assert problem.value(np.zeros(1)) == 0.0
     assert (problem.value(np.linspace(-2, 2, 40)[:, None]) > 0).all()
 
@@ -199,7 +201,7 @@ def test_glue_keeps_the_minimum_at_zero():
 @pytest.mark.parametrize(
     "problem",
     [
-        PiecewiseQuadratic(6, 3.0, 0.5, 2.0),
+        GluedSum.balanced(6, 3.0, 0.5, 2.0),
         QuadraticSum([1.9, 0.1, 1.9], [1.0, -1.0, 1.0]),
         QuadraticSum([[1.0], [2.0], [2.0]], [[0.5], [0.5], [0.5]]),
         QuadraticSum([[[1.0]], [[1.0]]], [[3.0], [-1.0]]),
@@ -210,7 +212,7 @@ def test_glue_keeps_the_minimum_at_zero():
 def test_two_kinds_hold_the_gradients(problem, x):
     pair = problem.two_kinds()
     kind = pair.kinds.astype(int)
-    truth = problem.component_gradients(np.array([x]))[:, 0]
+    truth = all_gradients(problem, np.array([x]))[:, 0]
     slope = pair.right if x > 0 else pair.left
     np.testing.assert_allclose(slope[kind] * x + pair.offset[kind], truth, rtol=1e-14)
 
@@ -248,7 +250,7 @@ def test_logistic_minimizer_agrees_with_scipy(l2):
 def test_logistic_minimizer_survives_large_features():
     features, labels = logistic_data(rng_of(12), 60, 2)
     problem = LogisticSum(50 * features, labels, 1e-6)
-    mean = problem.component_gradients(problem.minimizer).mean(axis=0)
+    mean = all_gradients(problem, problem.minimizer).mean(axis=0)
     assert np.linalg.norm(mean) < 1e-9
 
 
@@ -276,15 +278,15 @@ NAN, INF = math.nan, math.inf
 @pytest.mark.parametrize(
     ("build", "arguments", "text"),
     [
-        (PiecewiseQuadratic, (7,), "n must be even and at least 2, got 7"),
-        (PiecewiseQuadratic, (0,), "n must be even and at least 2, got 0"),
-        (PiecewiseQuadratic, (-2,), "n must be even and at least 2, got -2"),
-        (PiecewiseQuadratic, (4, 0.0), "curvature_right must be positive and finite, got 0.0"),
-        (PiecewiseQuadratic, (4, NAN), "curvature_right must be positive and finite, got nan"),
-        (PiecewiseQuadratic, (4, 1.0, -1.0), "curvature_left must be positive and finite"),
-        (PiecewiseQuadratic, (4, 1.0, INF), "curvature_left must be positive and finite, got inf"),
-        (PiecewiseQuadratic, (4, 1.0, 1.0, -1.0), "noise must be finite and not negative"),
-        (PiecewiseQuadratic, (4, 1.0, 1.0, NAN), "noise must be finite and not negative, got nan"),
+        (GluedSum.balanced, (7,), "n must be even and at least 2, got 7"),
+        (GluedSum.balanced, (0,), "n must be even and at least 2, got 0"),
+        (GluedSum.balanced, (-2,), "n must be even and at least 2, got -2"),
+        (GluedSum.balanced, (4, 0.0), "curvature_right must be positive and finite, got 0.0"),
+        (GluedSum.balanced, (4, NAN), "curvature_right must be positive and finite, got nan"),
+        (GluedSum.balanced, (4, 1.0, -1.0), "curvature_left must be positive and finite"),
+        (GluedSum.balanced, (4, 1.0, INF), "curvature_left must be positive and finite, got inf"),
+        (GluedSum.balanced, (4, 1.0, 1.0, -1.0), "noise must be finite and not negative"),
+        (GluedSum.balanced, (4, 1.0, 1.0, NAN), "noise must be finite and not negative, got nan"),
         (QuadraticSum, ([], []), "A must have shape (n,), (n, d) or (n, d, d) and not be empty"),
         (QuadraticSum, (1.0, [1.0]), "A must have shape"),
         (QuadraticSum, ([1.0, NAN], [1.0, 1.0]), "A must be finite, got nan"),
@@ -316,4 +318,4 @@ def test_problems_name_what_is_wrong(build, arguments, text):
 def test_glue_width_is_checked(width):
     text = f"glue_width must be finite and not negative, got {width}"
     with pytest.raises(ValueError, match=re.escape(text)):
-        PiecewiseQuadratic(4, glue_width=width)
+        GluedSum.balanced(4, glue_width=width)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from scipy import integrate
 
+from reprise.shuffling.closed_forms import mean_estimation_error
+from reprise.shuffling.problems import MeanEstimation, all_gradients, balanced_signs
 from reprise.shuffling.sgdo import (
     DRIFT_CONSTANT,
     BestStep,
-    balanced_signs,
     best_step_error,
-    check_parameters,
     closed_form,
     closed_form_deviations,
     epoch_drift,
@@ -23,16 +23,10 @@ from reprise.shuffling.sgdo import (
     level,
     lower_bound_function,
     quadratic_floor,
-    shuffles,
     step_grid,
     unequal_quadratic,
 )
-from reprise.shuffling.simulate import (
-    MeanEstimation,
-    mean_estimation_error,
-    run_grid,
-    run_sgd,
-)
+from reprise.shuffling.simulate import run_grid, run_sgd
 
 rng_of = np.random.default_rng
 SIGNS = (1, 1, -1, -1)
@@ -59,12 +53,6 @@ def test_lower_bound_function_is_steep_on_the_right():
 def test_lower_bound_function_names_what_is_wrong(arguments, text):
     with pytest.raises(ValueError, match=re.escape(text)):
         lower_bound_function(*arguments)
-
-
-def test_balanced_signs_have_mean_zero():
-    assert balanced_signs(6).tolist() == [1, 1, 1, -1, -1, -1]
-    with pytest.raises(ValueError, match="n must be even and at least 2, got 3"):
-        balanced_signs(3)
 
 
 def test_level_is_flat_for_the_square_of_a_step_over_n():
@@ -109,7 +97,7 @@ def test_closed_form_noise_grows_with_the_dimension():
 
 @pytest.mark.parametrize(("n", "d"), [(4, 1), (500, 1), (3, 2), (21, 20), (500, 20)])
 def test_isotropic_points_have_identity_covariance(n, d):
-    points = isotropic_points(n, d, rng_of(0))
+    points = isotropic_points(n, d, rng=rng_of(0))
     assert points.shape == (n, d)
     np.testing.assert_allclose(points.mean(axis=0), 0.0, atol=1e-13)
     np.testing.assert_allclose(points.T @ points / n, np.eye(d), atol=1e-12)
@@ -125,7 +113,7 @@ def test_isotropic_points_have_identity_covariance(n, d):
 )
 def test_isotropic_points_name_what_is_wrong(n, d, text):
     with pytest.raises(ValueError, match=re.escape(text)):
-        isotropic_points(n, d, rng_of(0))
+        isotropic_points(n, d, rng=rng_of(0))
 
 
 @pytest.mark.parametrize("d", [1, 20])
@@ -143,7 +131,7 @@ def test_unequal_quadratic_ties_curvature_to_noise(spread):
     problem = unequal_quadratic(4, spread)
     x = 0.7
     truth = [(1 + spread * s) * x - s for s in SIGNS]
-    np.testing.assert_allclose(problem.component_gradients(np.array([x]))[:, 0], truth)
+    np.testing.assert_allclose(all_gradients(problem, np.array([x]))[:, 0], truth)
     np.testing.assert_allclose(problem.minimizer, 0.0, atol=1e-15)
 
 
@@ -222,26 +210,26 @@ def test_drift_constant_is_half_the_area_under_a_mean_bridge():
 @pytest.mark.parametrize("order", ["random_reshuffling", "with_replacement"])
 def test_drift_is_the_mean_over_all_epochs(eta, L, order, paths, walk, glued_gradient):
     ends = walk(glued_gradient(1.0, L), paths(SIGNS, order, 1), eta, 0.0)[:, -1]
-    drift = epoch_drift(4, eta, L, 200_000, rng_of(0), order=order)
+    drift = epoch_drift(4, eta, L, 200_000, rng=rng_of(0), order=order)
     assert abs(drift.mean - ends.mean()) < 4.5 * ends.std() / math.sqrt(200_000)
     assert drift.stderr == pytest.approx(ends.std() / math.sqrt(200_000), rel=0.02)
     assert drift.kappa == pytest.approx(-2 * drift.mean / ((L - 1) * 16 * eta**2))
 
 
 def test_drift_tends_to_its_constant():
-    drift = epoch_drift(1000, 5e-6, 4.0, 200_000, rng_of(0))
+    drift = epoch_drift(1000, 5e-6, 4.0, 200_000, rng=rng_of(0))
     assert drift.mean < 0
     assert drift.kappa == pytest.approx(DRIFT_CONSTANT, abs=0.004)
-    coarse = epoch_drift(1000, 5e-5, 4.0, 100_000, rng_of(0))
+    coarse = epoch_drift(1000, 5e-5, 4.0, 100_000, rng=rng_of(0))
     assert 0.138 < coarse.kappa < 0.15
-    flat = epoch_drift(1000, 5e-6, 0.25, 200_000, rng_of(0))
+    flat = epoch_drift(1000, 5e-6, 0.25, 200_000, rng=rng_of(0))
     assert flat.mean > 0
     assert flat.kappa == pytest.approx(DRIFT_CONSTANT, abs=0.004)
 
 
 @pytest.mark.parametrize("n", [4, 100])
 def test_quadratic_does_not_drift(n):
-    drift = epoch_drift(n, 0.05 / n, 1.0, 100_000, rng_of(0))
+    drift = epoch_drift(n, 0.05 / n, 1.0, 100_000, rng=rng_of(0))
     assert abs(drift.mean) < 5 * drift.stderr
     assert math.isnan(drift.kappa)
 
@@ -257,7 +245,7 @@ def test_quadratic_does_not_drift(n):
 )
 def test_drift_names_what_is_wrong(arguments, text):
     with pytest.raises(ValueError, match=re.escape(text)):
-        epoch_drift(*arguments, rng_of(0))
+        epoch_drift(*arguments, rng=rng_of(0))
 
 
 # --- best step ------------------------------------------------------------------------------------
@@ -343,12 +331,6 @@ def test_epoch_paths_end_where_the_simulator_does(random_permutations):
     np.testing.assert_allclose(epoch_paths(problem, orders, 0.1)[:, -1], ends, rtol=1e-12)
 
 
-def test_shuffles_are_distinct_permutations():
-    rows = shuffles(20, 30, rng_of(0))
-    np.testing.assert_array_equal(np.sort(rows, axis=1), np.tile(np.arange(20), (30, 1)))
-    assert len(np.unique(rows, axis=0)) == 30
-
-
 # --- exact error ----------------------------------------------------------------------------------
 
 
@@ -408,55 +390,3 @@ def test_exact_error_gains_two_orders_a_doubling():
 def test_exact_error_names_what_is_wrong(arguments, options, text):
     with pytest.raises(ValueError, match=re.escape(text)):
         exact_error(*arguments, **options)
-
-
-# --- parameters -----------------------------------------------------------------------------------
-
-PARAMETERS = {
-    "runs": 400,
-    "n_fixed": 100,
-    "K_grid": [30, 50, 80, 120, 160, 199],
-    "K_fixed": 100,
-    "n_grid": [198, 30, 60, 90, 120, 160],
-    "L": 4.0,
-    "step_factor": 4.0,
-    "drift_runs": 20_000,
-    "best_step_n": 50,
-    "best_step_K": [25, 50, 100, 200],
-    "best_step_runs": 400,
-}
-
-
-def test_parameters_of_the_chapter_pass():
-    K, n = check_parameters(**PARAMETERS)
-    assert K.tolist() == [30, 50, 80, 120, 160, 199]
-    assert n.tolist() == [30, 60, 90, 120, 160, 198]
-
-
-@pytest.mark.parametrize(
-    ("change", "text"),
-    [
-        ({"runs": 19}, "runs must be an integer of at least 20, got 19"),
-        ({"runs": 400.0}, "runs must be an integer of at least 20, got 400.0"),
-        ({"best_step_runs": 0}, "best_step_runs must be an integer of at least 20, got 0"),
-        ({"drift_runs": 999}, "drift_runs must be an integer of at least 1000, got 999"),
-        ({"K_fixed": 1}, "K_fixed must be an integer of at least 2, got 1"),
-        ({"n_fixed": 7}, "n_fixed must be an even integer of at least 2, got 7"),
-        ({"best_step_n": 0}, "best_step_n must be an even integer of at least 2, got 0"),
-        ({"L": 1.0}, "L must be finite and above 1, got 1.0"),
-        ({"L": math.nan}, "L must be finite and above 1, got nan"),
-        ({"step_factor": 0.0}, "step_factor must be positive and finite, got 0.0"),
-        ({"step_factor": math.inf}, "step_factor must be positive and finite, got inf"),
-        ({"K_grid": [2, 3, 4, 5, 6]}, "K_grid must hold at least 6 distinct integers >= 2, got"),
-        ({"K_grid": [2, 3, 4, 5, 6, 6]}, "K_grid must hold at least 6 distinct integers >= 2"),
-        ({"K_grid": [1, 2, 3, 4, 5, 6]}, "got [1, 2, 3, 4, 5, 6]"),
-        ({"K_grid": [2.5, 3, 4, 5, 6, 7]}, "K_grid must hold at least 6 distinct integers >= 2"),
-        ({"K_grid": []}, "K_grid must hold at least 6 distinct integers >= 2, got []"),
-        ({"n_grid": [2, 4, 6, 8, 10]}, "n_grid must hold at least 6 distinct integers >= 2"),
-        ({"n_grid": [2, 4, 6, 8, 10, 13]}, "n_grid must hold even numbers, got 13"),
-        ({"best_step_K": [5, 6]}, "best_step_K must hold at least 3 distinct integers >= 2"),
-    ],
-)
-def test_parameters_are_named_when_wrong(change, text):
-    with pytest.raises(ValueError, match=re.escape(text)):
-        check_parameters(**(PARAMETERS | change))

@@ -11,17 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from reprise.shuffling.simulate import (
-    ORDER_NAMES,
-    LogisticSum,
-    MeanEstimation,
-    PiecewiseQuadratic,
-    QuadraticSum,
-    SGDResult,
-    draw_orders,
-    run_grid,
-    run_sgd,
-)
+from reprise.shuffling.orders import ORDER_NAMES, draw_orders
+from reprise.shuffling.problems import GluedSum, LogisticSum, MeanEstimation, QuadraticSum
+from reprise.shuffling.simulate import run_grid, run_sgd
 
 rng_of = np.random.default_rng
 few_examples = settings(max_examples=20, deadline=None, derandomize=True)
@@ -75,7 +67,7 @@ def test_lanes_equal_a_plain_loop(n, runs, random_permutations):
     x0 = rng.normal(size=runs)
     orders = random_permutations(rng, runs, K, n)
     result = sgd(
-        PiecewiseQuadratic(n, right, left, noise),
+        GluedSum.balanced(n, right, left, noise),
         orders,
         epochs=K,
         step_size=steps,
@@ -93,7 +85,7 @@ def test_lanes_share_given_permutations(n, random_permutations):
     rng = rng_of(n)
     orders = random_permutations(rng, 3, n)
     x0 = rng.normal(size=70)
-    problem = PiecewiseQuadratic(n, 3.0, 0.5, 0.8)
+    problem = GluedSum.balanced(n, 3.0, 0.5, 0.8)
     x = sgd(problem, orders, epochs=3, step_size=0.11, runs=70, x0=x0).x[:, 0]
     every = np.broadcast_to(orders, (70, 3, n))
     truth = loop(glued(n, 0.5, 3.0, 0.8), every, np.full((70, 3), 0.11), x0)[-1]
@@ -117,7 +109,7 @@ def test_lanes_of_unbalanced_quadratics_equal_a_plain_loop(n, random_permutation
 @pytest.mark.parametrize("n", [2, 64, 66])
 def test_smoothed_lanes_equal_a_plain_loop(n, width, random_permutations):
     rng = rng_of(n)
-    problem = PiecewiseQuadratic(n, 4.0, 1.0, 0.7, glue_width=width)
+    problem = GluedSum.balanced(n, 4.0, 1.0, 0.7, glue_width=width)
     orders, x0 = random_permutations(rng, 40, 2, n), rng.normal(size=(40, 1))
     steps = rng.uniform(0.01, 0.2, (40, 1)) * [[1.0, 0.5]]
     x = sgd(problem, orders, epochs=2, step_size=steps, runs=40, x0=x0).x
@@ -128,7 +120,7 @@ def test_smoothed_lanes_equal_a_plain_loop(n, width, random_permutations):
 @few_examples
 def test_lanes_equal_the_numpy_steps_on_any_glue(seed, n, L, G):
     rng = rng_of(seed)
-    problem = PiecewiseQuadratic(n, L, 1.0, G)
+    problem = GluedSum.balanced(n, L, 1.0, G)
     options = {"epochs": 2, "step_size": 0.1, "runs": 5, "x0": rng.normal(size=5)}
     orders = rng.permuted(np.broadcast_to(np.arange(n), (5, 2, n)), axis=-1)
     lanes, numpy = (sgd(p, orders, **options).x for p in (problem, bare(problem)))
@@ -138,7 +130,7 @@ def test_lanes_equal_the_numpy_steps_on_any_glue(seed, n, L, G):
 @given(seed=seeds, L=st.floats(0.2, 5), width=st.sampled_from([0.0, 0.3]))
 @few_examples
 def test_without_noise_every_order_is_gradient_descent(seed, L, width):
-    problem = PiecewiseQuadratic(6, L, 1.0, 0.0, glue_width=width)
+    problem = GluedSum.balanced(6, L, 1.0, 0.0, glue_width=width)
     x0 = rng_of(seed).normal(size=7)
     x = x0[:, None]
     for _ in range(4 * 6):
@@ -156,8 +148,8 @@ def test_swapped_sides_mirror_the_path(seed, left, right, width):
     x0 = rng.normal(size=9)
     options = {"epochs": 3, "step_size": 0.17, "runs": 9}
     glue = {"glue_width": width if width > 0.01 else 0.0}
-    x = sgd(PiecewiseQuadratic(8, right, left, **glue), orders, x0=x0, **options).x
-    mirrored = PiecewiseQuadratic(8, left, right, **glue)
+    x = sgd(GluedSum.balanced(8, right, left, **glue), orders, x0=x0, **options).x
+    mirrored = GluedSum.balanced(8, left, right, **glue)
     y = sgd(mirrored, 7 - orders, x0=-x0, **options).x
     np.testing.assert_allclose(y, -x, rtol=1e-12, atol=1e-14)
 
@@ -167,13 +159,13 @@ def test_swapped_sides_mirror_the_path(seed, left, right, width):
 def test_ends_scale_with_noise_and_start(seed, scale, order):
     x0 = rng_of(seed).normal(size=9)
     options = {"epochs": 4, "step_size": 0.1, "runs": 9, "seed": seed}
-    x = sgd(PiecewiseQuadratic(8, noise=1.0), order, x0=x0, **options).x
-    y = sgd(PiecewiseQuadratic(8, noise=scale), order, x0=scale * x0, **options).x
+    x = sgd(GluedSum.balanced(8, noise=1.0), order, x0=x0, **options).x
+    y = sgd(GluedSum.balanced(8, noise=scale), order, x0=scale * x0, **options).x
     np.testing.assert_allclose(y, scale * x, rtol=1e-10, atol=1e-13 * scale)
 
 
 def test_start_at_the_kink_with_no_noise_stays():
-    x = sgd(PiecewiseQuadratic(4, noise=0.0), "random_reshuffling", epochs=5, step_size=0.1, runs=3)
+    x = sgd(GluedSum.balanced(4, noise=0.0), "random_reshuffling", epochs=5, step_size=0.1, runs=3)
     np.testing.assert_array_equal(x.x, 0.0)
 
 
@@ -198,7 +190,7 @@ def test_moments_of_the_glue_are_exact(
 ):
     K = epochs[-1]
     truth = walk(glued_gradient(left, right), paths(SIGNS, order, K), 0.2, x0)  # (paths, K)
-    problem = PiecewiseQuadratic(4, right, left)
+    problem = GluedSum.balanced(4, right, left)
     options = {"epochs": K, "step_size": 0.2, "runs": 200_000, "x0": x0, "record": epochs}
     result = sgd(problem, order, **options)
     for k in range(K):
@@ -210,7 +202,7 @@ def test_moments_of_the_glue_are_exact(
 def test_last_epoch_is_the_kth(K, paths, walk, glued_gradient, standard_errors):
     truth = walk(glued_gradient(), paths(SIGNS, "random_reshuffling", K), 0.2, 0.9)[:, -1]
     options = {"epochs": K, "step_size": 0.2, "runs": 50_000, "x0": 0.9}
-    x = sgd(PiecewiseQuadratic(4), "random_reshuffling", **options).x
+    x = sgd(GluedSum.balanced(4), "random_reshuffling", **options).x
     assert standard_errors(x, truth) < 4.5
     assert standard_errors(x**2, truth**2) < 4.5
     points = np.array([[1.0], [-2.0], [0.5], [3.0]])
@@ -222,8 +214,8 @@ def test_last_epoch_is_the_kth(K, paths, walk, glued_gradient, standard_errors):
 
 def test_steeper_right_side_pushes_left():
     options = {"epochs": 1, "step_size": 0.05, "runs": 20_000}
-    right = sgd(PiecewiseQuadratic(10, 4.0, 1.0), "random_reshuffling", **options).x.mean()
-    left = sgd(PiecewiseQuadratic(10, 1.0, 4.0), "random_reshuffling", **options).x.mean()
+    right = sgd(GluedSum.balanced(10, 4.0, 1.0), "random_reshuffling", **options).x.mean()
+    left = sgd(GluedSum.balanced(10, 1.0, 4.0), "random_reshuffling", **options).x.mean()
     assert right < -0.01
     assert left > 0.01
 
@@ -264,7 +256,7 @@ def visited(order, n, K, runs, seed):
     ends = -(rows * eta * (1 - eta) ** np.arange(n - 1, -1, -1)).sum(axis=1)
     order_of_ends = np.argsort(ends)
     assert np.diff(ends[order_of_ends]).min() > 1e-3
-    problem = PiecewiseQuadratic(n, 1.0, 1.0)
+    problem = GluedSum.balanced(n, 1.0, 1.0)
     options = {"epochs": K, "step_size": eta, "runs": runs, "record": range(1, K + 1), "seed": seed}
     x = sgd(problem, order, **options).history[:, :, 0]
     before = np.concatenate([np.zeros((1, runs)), x[:-1]])
@@ -305,7 +297,7 @@ def test_epochs_of_the_lanes_are_independent(order):
 
 @pytest.mark.parametrize("order", random_orders)
 def test_neighbouring_runs_are_uncorrelated(order):
-    x = sgd(PiecewiseQuadratic(8), order, epochs=2, step_size=0.1, runs=20_001).x[:, 0]
+    x = sgd(GluedSum.balanced(8), order, epochs=2, step_size=0.1, runs=20_001).x[:, 0]
     for lag in (1, 2, 64):
         assert abs(np.corrcoef(x[lag:], x[:-lag])[0, 1]) < 4.5 / math.sqrt(20_000)
 
@@ -391,8 +383,8 @@ def test_mean_estimation_agrees_with_its_definition(seed, n, d, order):
 # --- steps, starts, records -----------------------------------------------------------------------
 
 PROBLEMS = {
-    "kinked": PiecewiseQuadratic(6),
-    "smoothed": PiecewiseQuadratic(6, glue_width=0.2),
+    "kinked": GluedSum.balanced(6),
+    "smoothed": GluedSum.balanced(6, glue_width=0.2),
     "components": diagonal(rng_of(0), 5, 1),
     "mean": mean(rng_of(0), 5, 1),
     "bare": bare(mean(rng_of(0), 5, 1)),
@@ -580,7 +572,7 @@ def test_seeds_runs_and_points_have_streams_of_their_own(problem):
 
 def test_each_call_draws_a_seed():
     rng = rng_of(0)
-    problem, options = PiecewiseQuadratic(8), {"epochs": 2, "step_size": 0.1, "runs": 20}
+    problem, options = GluedSum.balanced(8), {"epochs": 2, "step_size": 0.1, "runs": 20}
     first, second = (run_sgd(problem, "random_reshuffling", rng=rng, **options).x for _ in range(2))
     assert (first != second).any()
 
@@ -593,7 +585,7 @@ def test_grid_builds_each_problem_once():
 
     def factory(n):
         built.append(n)
-        return PiecewiseQuadratic(n)
+        return GluedSum.balanced(n)
 
     grid = [(8, 2, 0.1), (4, 3, 0.2), (8, 5, 0.1)]
     result = run_grid(factory, "random_reshuffling", grid, runs=30, rng=rng_of(0), threads=1)
@@ -606,7 +598,7 @@ def test_grid_builds_each_problem_once():
 def test_grid_follows_the_law_at_every_point(paths, walk, glued_gradient, standard_errors):
     grid = [(4, 1, 0.1), (4, 3, 0.2), (4, 2, 0.05), (2, 3, 0.2)]
     result = run_grid(
-        PiecewiseQuadratic,
+        GluedSum.balanced,
         "random_reshuffling",
         grid,
         runs=40_000,
@@ -636,9 +628,9 @@ def test_grid_errors_are_those_of_the_ends():
 
 def test_grid_shows_progress_when_named(capsys):
     options = {"runs": 3, "rng": rng_of(0), "threads": 1}
-    run_grid(PiecewiseQuadratic, "incremental", [(4, 1, 0.1)], **options)
+    run_grid(GluedSum.balanced, "incremental", [(4, 1, 0.1)], **options)
     assert capsys.readouterr().err == ""
-    run_grid(PiecewiseQuadratic, "incremental", [(4, 1, 0.1)], description="curve", **options)
+    run_grid(GluedSum.balanced, "incremental", [(4, 1, 0.1)], description="curve", **options)
     assert "curve" in capsys.readouterr().err
 
 
@@ -656,7 +648,7 @@ def test_grid_shows_progress_when_named(capsys):
 )
 def test_grid_names_what_is_wrong(grid, order, options, text):
     with pytest.raises(ValueError, match=re.escape(text)):
-        run_grid(PiecewiseQuadratic, order, grid, **({"runs": 3, "rng": rng_of(0)} | options))
+        run_grid(GluedSum.balanced, order, grid, **({"runs": 3, "rng": rng_of(0)} | options))
 
 
 def test_failure_of_a_problem_reaches_the_caller():
@@ -673,14 +665,6 @@ def test_failure_of_a_problem_reaches_the_caller():
 # --- results --------------------------------------------------------------------------------------
 
 
-def result_with(errors):
-    """A result whose squared distances are ``errors``."""
-    x = np.sqrt(np.asarray(errors, dtype=float))[:, None]
-    nothing = np.empty(0, dtype=np.int64)
-    finite = np.isfinite(x).all(axis=1)
-    return SGDResult(PiecewiseQuadratic(2), x, np.empty((0, *x.shape)), nothing, ~finite)
-
-
 def test_distances_and_gaps_are_those_of_the_ends():
     problem = dense(rng_of(0), 5, 3)
     result = sgd(problem, "random_reshuffling", epochs=2, step_size=0.1, runs=6, x0=1.0)
@@ -692,62 +676,11 @@ def test_distances_and_gaps_are_those_of_the_ends():
     assert not result.diverged.any()
 
 
-@pytest.mark.parametrize(("level", "z"), [(0.95, 1.959964), (0.5, 0.674490)])
-def test_normal_interval_is_mean_and_standard_errors(level, z):
-    errors = rng_of(0).exponential(size=400)
-    low, mid, high = result_with(errors).interval(level)
-    assert mid == pytest.approx(errors.mean(), rel=1e-12)
-    half = z * errors.std(ddof=1) / 20
-    assert (low, high) == pytest.approx((mid - half, mid + half), rel=1e-6)
-
-
-def test_bootstrap_interval_of_the_mean_is_near_the_normal_one():
-    result = result_with(rng_of(0).exponential(size=800))
-    normal = result.interval()
-    bootstrap = result.interval(method="bootstrap", rng=rng_of(1))
-    assert bootstrap[1] == normal[1]
-    half = normal[2] - normal[1]
-    assert np.abs(np.subtract(bootstrap, normal)).max() < 0.15 * half
-
-
-def test_bootstrap_interval_of_the_median_is_near_the_order_statistics():
-    errors = rng_of(0).exponential(size=800)
-    low, mid, high = result_with(errors).interval(
-        statistic="median", method="bootstrap", rng=rng_of(1)
-    )
-    assert mid == pytest.approx(np.median(errors))
-    ranks = stats.binom.ppf([0.025, 0.975], 800, 0.5).astype(int)
-    expected = np.sort(errors)[ranks]
-    assert (low, high) == pytest.approx(tuple(expected), abs=0.15 * (expected[1] - expected[0]))
-
-
-@pytest.mark.parametrize(
-    ("options", "text"),
-    [
-        ({"level": 0.0}, "level must lie in (0, 1), got 0.0"),
-        ({"level": 1}, "level must lie in (0, 1), got 1"),
-        ({"level": math.nan}, "level must lie in (0, 1), got nan"),
-        ({"statistic": "mode"}, "statistic must be 'mean' or 'median', got 'mode'"),
-        ({"method": "exact"}, "method must be 'bootstrap', or 'normal' for means, got 'exact'"),
-        ({"statistic": "median"}, "method must be 'bootstrap', or 'normal' for means"),
-        ({"method": "bootstrap"}, "rng must be a numpy.random.Generator for a bootstrap, got None"),
-    ],
-)
-def test_interval_names_what_is_wrong(options, text):
-    with pytest.raises(ValueError, match=re.escape(text)):
-        result_with([1.0, 2.0, 3.0]).interval(**options)
-
-
-def test_interval_needs_two_runs():
-    with pytest.raises(ValueError, match="runs must be at least 2 for an interval, got 1"):
-        result_with([1.0]).interval()
-
-
 # --- divergence -----------------------------------------------------------------------------------
 
 UNSTABLE = {
-    "kinked": PiecewiseQuadratic(4, 4.0, 4.0),
-    "smoothed": PiecewiseQuadratic(4, 4.0, 4.0, glue_width=0.1),
+    "kinked": GluedSum.balanced(4, 4.0, 4.0),
+    "smoothed": GluedSum.balanced(4, 4.0, 4.0, glue_width=0.1),
     "diagonal": QuadraticSum(np.full((3, 2), 4.0), rng_of(0).normal(size=(3, 2))),
     "dense": QuadraticSum(
         np.tile([[4.0, 1.0], [1.0, 4.0]], (3, 1, 1)), rng_of(0).normal(size=(3, 2))
@@ -783,14 +716,9 @@ def test_gap_of_a_diverged_run_is_infinite():
         np.testing.assert_array_equal(result.suboptimality(), np.inf)
 
 
-@overflows
-def test_interval_of_diverged_runs_has_no_nan():
-    assert not np.isnan(result_with([1.0, np.inf, 2.0]).interval()).any()
-
-
 def test_only_the_diverging_runs_are_marked():
     steps = np.array([0.1, 0.9, 0.1, 0.9, 0.2])
     options = {"epochs": 2000, "step_size": steps, "runs": 5, "x0": 0.3}
-    result = sgd(PiecewiseQuadratic(4, 4.0, 4.0), "random_reshuffling", **options)
+    result = sgd(GluedSum.balanced(4, 4.0, 4.0), "random_reshuffling", **options)
     assert result.diverged.tolist() == [False, True, False, True, False]
     assert np.isfinite(result.x[[0, 2, 4]]).all()

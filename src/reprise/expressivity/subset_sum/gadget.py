@@ -166,16 +166,6 @@ def numbers_per_weight(shapes: Sequence[tuple[int, int]], eps: float, delta: flo
     return math.ceil(SAMPLES_FACTOR * math.log2(need))
 
 
-def weight_tolerance(shape: tuple[int, int], eps: float, layers: int) -> float:
-    """Error that each weight of a layer may have, if the network is to be within eps.
-
-    Layers of spectral norm at most 1, each off by eta, are off by (1 + eta)^l - 1 together; and eta
-    is at most sqrt(d_in d_out) times the largest entry's error. eta = eps / l would overshoot.
-    """
-    eta = math.expm1(math.log1p(eps) / layers)
-    return eta / math.sqrt(shape[0] * shape[1])
-
-
 def prune_to_target(
     weights: Sequence[ArrayLike],
     eps: float,

@@ -15,14 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from reprise.expressivity.threshold.points import least_separation
-from reprise.expressivity.threshold.widths import (
-    Parity,
-    Widths,
-    default_bits,
-    default_parity_size,
-    starting_hyperplanes,
-)
+from reprise.expressivity.threshold.widths import Widths
 
 
 @dataclass(frozen=True)
@@ -80,21 +73,6 @@ def _odd_wires(k: int) -> int:
         count += k % 2
         k = (k + 1) // 2
     return count
-
-
-def planned_widths(
-    n: int, delta: float, *, parity: Parity = "flat", hashes: int = 3, on_sphere: bool = True
-) -> Widths:
-    """Widths that the builder would typically end with, without building (*ours, measured*).
-
-    The number of hyperplanes is the builder's start, doubled until it reaches (1 / delta) ln n.
-    """
-    m1 = starting_hyperplanes(n)
-    while m1 < math.log(max(n, 2)) / delta:
-        m1 *= 2
-    size = default_parity_size(m1, least_separation(delta, on_sphere), parity)
-    g, s = default_bits(n)
-    return Widths(m1, size, g, s, hashes, parity)
 
 
 # --- upper bounds ---------------------------------------------------------------------------------

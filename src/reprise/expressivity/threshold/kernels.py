@@ -15,7 +15,6 @@ from reprise.words import GOLDEN, mix, set_bits
 
 ROWS = 1 << 14  # points that a thread takes at a time
 LANES = 128  # points whose gates fire together: with 64 or more the loops use wide registers
-_ONE = np.uint64(1)
 
 
 def pack_bits(bits: NDArray[np.bool_]) -> NDArray[np.uint64]:

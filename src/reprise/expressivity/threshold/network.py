@@ -135,14 +135,6 @@ class ThresholdNetwork:
         """Weights that are not zero; each gate has a threshold besides."""
         return sum(layer.n_weights for layer in self.layers)
 
-    @property
-    def max_abs_weight(self) -> float:
-        """Largest absolute weight of the layers behind the first."""
-        return max((float(np.abs(w).max(initial=0)) for w in self._later_values()), default=0.0)
-
-    def _later_values(self) -> list[NDArray]:
-        return [layer.values() for layer in self.layers[1:]]
-
     def count(self) -> dict[str, tuple[int, int]]:
         """Gates and non-zero weights of each stage, in the order of the stages."""
         counted: dict[str, tuple[int, int]] = {}
@@ -273,11 +265,4 @@ def _compiled(layer: ThresholdLayer) -> tuple[ThresholdLayer, tuple]:
         weight.indices.astype(np.int32),
         weight.data.astype(np.int32),
         layer.threshold.astype(np.int64),
-    )
-
-
-def identity_layer(width: int, kind: str) -> ThresholdLayer:
-    """Gates ``1[z >= 1]`` that pass bits on."""
-    return ThresholdLayer(
-        sparse.csr_array(sparse.eye_array(width, dtype=np.int32)), np.ones(width, np.int64), kind
     )

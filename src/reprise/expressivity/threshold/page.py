@@ -78,9 +78,9 @@ class Run:
     errors : int
         Wrong labels, of the gates and of the look-ups together.
     gates, weights, lifted_gates, hash_gates : int
-        U and Ww counted from the layers; gates of stages C to E, and of A and B.
+        U and W counted from the layers; gates of stages C to E, and of A and B.
     counted_as_planned : bool
-        True if U and Ww are those of the closed form.
+        True if U and W are those of the closed form.
     growth, tries : int
     hash_factor : float
         ``hash_gates * delta / log2 n``.

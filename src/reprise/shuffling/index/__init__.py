@@ -17,12 +17,8 @@ from numpy.typing import NDArray
 
 from reprise.runtime import generator
 from reprise.shuffling.flipflop import rate_table
-from reprise.shuffling.simulate import (
-    Copies,
-    FederatedSum,
-    FiniteSum,
-    run_rounds,
-)
+from reprise.shuffling.problems import Copies, FederatedSum, FiniteSum
+from reprise.shuffling.simulate import run_rounds
 from reprise.statistics import Estimate, estimate, log_slope
 
 Array = NDArray[np.float64]

@@ -61,7 +61,7 @@ class Rounds(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """Which random numbers a task draws.
+    """Which random numbers a batch of runs draws.
 
     Attributes
     ----------

@@ -89,7 +89,11 @@ def enter_epoch(plan, k, run, states, order, pi, rows):
     if plan.source[k] == DRAW:
         draw_rows(states, order, pi, plan.replacement, plan.shared, rows)
     elif plan.source[k] == GIVEN:
-        rows[:] = plan.given[run % plan.given.shape[0], min(k, plan.given.shape[1] - 1)]
+        given = plan.given[run % plan.given.shape[0], min(k, plan.given.shape[1] - 1)]
+        for m in range(len(rows)):  # one worker's order may stand for all
+            row = given[min(m, len(given) - 1)]
+            for j in range(len(row)):
+                rows[m, j] = row[j]
 
 
 @njit(nogil=True)

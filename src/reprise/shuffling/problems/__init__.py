@@ -20,6 +20,9 @@ from reprise.shuffling.problems.spaces import (
     standardized,
 )
 
+PiecewiseQuadratic = GluedSum.balanced
+"""The paper's glued parabolas, ``PiecewiseQuadratic(n, curvature_right, curvature_left, noise)``."""
+
 __all__ = [
     "Copies",
     "FederatedSum",
@@ -28,6 +31,7 @@ __all__ = [
     "LabelLogistic",
     "LogisticSum",
     "MeanEstimation",
+    "PiecewiseQuadratic",
     "QuadraticSum",
     "RippledSum",
     "TwoKinds",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reprise.shuffling.problems.finite_sum import Array, TwoKinds, finite
+from reprise.shuffling.problems.finite_sum import Array, TwoKinds, all_gradients, finite
 
 
 def balanced_signs(n: int) -> Array:
@@ -117,6 +117,8 @@ class GluedSum:
         slope = inside + np.where(x > 0, right, left) * (x - core)
         return slope + self.offsets[i][..., None]
 
+    component_gradients = all_gradients
+
     def two_kinds(self) -> TwoKinds | None:
         """The compiled two-kind form, or None where there are more offsets than two."""
         slopes = np.full(2, self.curvature_left), np.full(2, self.curvature_right)
@@ -152,6 +154,8 @@ class RippledSum:
     def gradient(self, i: NDArray[np.int64], x: Array) -> Array:
         """Gradient of f_i: int (...), float64 (..., 1) -> (..., 1)."""
         return 2.0 * x + 3.0 * np.sin(2.0 * x) + self.offsets[i][..., None]
+
+    component_gradients = all_gradients
 
     def two_kinds(self) -> TwoKinds | None:
         """The compiled two-kind form, or None where there are more offsets than two."""
@@ -195,6 +199,8 @@ class LabelLogistic:
         from scipy.special import expit
 
         return expit(x) - self.labels[i][..., None]
+
+    component_gradients = all_gradients
 
     def two_kinds(self) -> TwoKinds:
         """The compiled form."""

@@ -113,6 +113,11 @@ class FederatedSum:
         """The minimiser of F: float64 (d,)."""
         return self.problem.minimizer
 
+    @property
+    def optimal_value(self) -> float:
+        """F at its minimiser."""
+        return float(self.problem.value(self.problem.minimizer))
+
     def value(self, x: Array) -> Array:
         """F(x): float64 (..., d) -> (...)."""
         return self.problem.value(x)

@@ -54,6 +54,8 @@ class QuadraticSum:
             return self.A[i] * x - self.b[i]
         return np.einsum("...ij,...j->...i", self.A[i], x) - self.b[i]
 
+    component_gradients = all_gradients
+
     def two_kinds(self) -> TwoKinds | None:
         """The compiled two-kind form, or None where it does not apply."""
         if self.dim > 1:
@@ -96,6 +98,8 @@ class MeanEstimation:
     def gradient(self, i: NDArray[np.int64], x: Array) -> Array:
         """Gradient of f_i: int (...), float64 (..., d) -> (..., d)."""
         return x - self.points[i]
+
+    component_gradients = all_gradients
 
 
 class LogisticSum:
@@ -140,6 +144,8 @@ class LogisticSum:
         a, y = self.features[i], self.labels[i]
         weight = -y * expit(-y * (a * x).sum(axis=-1))
         return weight[..., None] * a + self.l2 * x
+
+    component_gradients = all_gradients
 
     @cached_property
     def minimizer(self) -> Array:

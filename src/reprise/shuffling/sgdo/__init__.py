@@ -18,19 +18,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reprise.shuffling.simulate import (
+from reprise.shuffling.closed_forms import log_step_size, mean_estimation_error
+from reprise.shuffling.orders import OrderName
+from reprise.shuffling.problems import (
     FiniteSum,
-    GridPoint,
+    GluedSum,
     MeanEstimation,
-    OrderName,
-    PiecewiseQuadratic,
     QuadraticSum,
-    draw_orders,
-    log_step_size,
-    mean_estimation_error,
-    run_grid,
-    run_sgd,
+    balanced_signs,
 )
+from reprise.shuffling.results import GridPoint
+from reprise.shuffling.simulate import run_grid, run_sgd
 
 Array = NDArray[np.float64]
 
@@ -38,7 +36,7 @@ DRIFT_CONSTANT = math.sqrt(2 * math.pi) / 16
 """Limit of kappa in `epoch_drift`: half the mean integral of a Brownian bridge's modulus."""
 
 
-def lower_bound_function(n: int, L: float = 4.0, G: float = 1.0) -> PiecewiseQuadratic:
+def lower_bound_function(n: int, L: float = 4.0, G: float = 1.0) -> GluedSum:
     """The paper's hard instance: curvature L right of the minimum, 1 left of it, noise +-G.
 
     Raises
@@ -46,18 +44,7 @@ def lower_bound_function(n: int, L: float = 4.0, G: float = 1.0) -> PiecewiseQua
     ValueError
         If n is odd or below 2, L is not positive or G is negative.
     """
-    return PiecewiseQuadratic(n, curvature_right=L, curvature_left=1.0, noise=G)
-
-
-def balanced_signs(n: int) -> Array:
-    """+1 for the first half of n components, -1 for the rest: float64 (n,).
-
-    Raises
-    ------
-    ValueError
-        If n is odd or below 2.
-    """
-    return PiecewiseQuadratic(n).signs
+    return GluedSum.balanced(n, curvature_right=L, curvature_left=1.0, noise=G)
 
 
 def step_grid(n: ArrayLike, K: ArrayLike, factor: ArrayLike = 4.0) -> list[GridPoint]:
@@ -83,7 +70,7 @@ def closed_form(
     return mean_estimation_error(n, K, eta, float(n * dim), x0**2, order)
 
 
-def isotropic_points(n: int, d: int, rng: np.random.Generator) -> Array:
+def isotropic_points(n: int, d: int, *, rng: np.random.Generator) -> Array:
     """Points whose mean is 0 and whose covariance is exactly the identity: float64 (n, d).
 
     In one dimension they are the balanced signs; otherwise Gaussian draws, centred and whitened.
@@ -122,7 +109,7 @@ def closed_form_deviations(
     -------
     ndarray of float64, shape (points,)
     """
-    clouds = {n: isotropic_points(n, d, rng) for n in sorted({point[0] for point in grid})}
+    clouds = {n: isotropic_points(n, d, rng=rng) for n in sorted({point[0] for point in grid})}
     result = run_grid(lambda n: MeanEstimation(clouds[n]), order, grid, runs=runs, rng=rng)
     exact = [mean_estimation_error(n, K, eta, float(n * d), 0.0, order) for n, K, eta in grid]
     return (result.error() / exact - 1) / math.sqrt(2 / (d * runs))
@@ -196,8 +183,8 @@ def epoch_drift(
     eta: float,
     L: float,
     runs: int,
-    rng: np.random.Generator,
     *,
+    rng: np.random.Generator,
     order: OrderName = "random_reshuffling",
 ) -> EpochDrift:
     """Measure the mean displacement of one epoch on the lower-bound function, from its minimiser.
@@ -416,8 +403,3 @@ def exact_error(
     for _ in range(K):
         expected = ((1 - weight) * expected[cell] + weight * expected[cell + 1]).mean(axis=0)
     return float(np.interp(x0, grid, expected))
-
-
-def shuffles(n: int, runs: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Independent uniform permutations, for `epoch_paths`: int64 (runs, n)."""
-    return draw_orders("random_reshuffling", n, epochs=1, runs=runs, rng=rng)[:, 0]
