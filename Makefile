@@ -45,7 +45,7 @@ unit: $(INSTALLED) ## the unit tests alone
 lint: $(INSTALLED) ## ruff, on the package and on the cells of the pages
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
 	@$(BIN)/reprise notebook >/dev/null
-	@$(BIN)/ruff check --quiet --no-respect-gitignore --config book/ruff.toml _build/notebooks
+	@$(BIN)/ruff check --quiet --no-respect-gitignore --config book/cells.toml _build/notebooks
 
 format: $(INSTALLED) ## let ruff mend what it can, and write the parameter cells anew
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .

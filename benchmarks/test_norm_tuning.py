@@ -27,7 +27,7 @@ LIMIT = "2.5 ns: 90 products of 4 flops an entry in float32, 144 Gflop/s a core"
 def problem(d, factor=2):
     rng = np.random.default_rng(0)
     W1, W2 = nt.random_block(d, d, factor * d * d, rng=rng)
-    return W1, W2, nt.gaussian_target(d, d, rng)
+    return W1, W2, nt.gaussian_target(d, d, rng=rng)
 
 
 def check(gamma, W1, W2, W):

@@ -61,7 +61,7 @@ def test_a_new_chapter_passes_every_test(project, root):
     assert "passed" in out
     assert_runs(project, "-m", "reprise.cli", "notebook", id)
     notebooks = project / "_build" / "notebooks" / f"{id}.ipynb"
-    assert_runs(project, "-m", "ruff", "check", "--config", "book/ruff.toml", str(notebooks))
+    assert_runs(project, "-m", "ruff", "check", "--config", "book/cells.toml", str(notebooks))
 
 
 def test_an_existing_chapter_is_not_overwritten(root):

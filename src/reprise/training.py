@@ -238,11 +238,11 @@ def one_thread() -> Iterator[None]:
 def _fastest_layout(model: nn.Module, x: Tensor) -> Tensor:
     """Put model and pictures into the layout that is fastest where they lie, if it is safe.
 
-    Convolutions on a CPU are faster with channels last. But in torch 2.13.0, on processors for
-    which oneDNN takes its AVX2 kernels, the weight gradient of a 1 x 1 convolution with stride 2 and
-    2 to 7 input channels then writes past its buffer: the process ends in "free(): invalid next
-    size", or worse, does not. A model that holds such a layer keeps its channels first. (Subsampling
-    before a convolution of stride 1 is the same map.)
+    Convolutions on a CPU are faster with channels last. But in torch 2.13.0, where oneDNN takes its
+    AVX2 kernels, the weight gradient of a 1 x 1 convolution with stride 2 and 2 to 7 input channels
+    then writes past its buffer: the process ends in "free(): invalid next size", or worse, does
+    not. A model that holds such a layer keeps its channels first. (Subsampling before a convolution
+    of stride 1 is the same map.)
     """
     if x.ndim != 4 or x.device.type != "cpu":
         return x

@@ -181,7 +181,8 @@ def test_a_changed_run_has_a_file_of_its_own(finished):
         changed.name,
         changed.with_suffix(".json").name,
     }
-    assert re.fullmatch(r"sum_n-7_weights-[\w.-]*3[\w.-]+4[\w.-]*_word-two-words\.ipynb", changed.name)
+    pattern = r"sum_n-7_weights-[\w.-]*3[\w.-]+4[\w.-]*_word-two-words\.ipynb"
+    assert re.fullmatch(pattern, changed.name)
 
 
 def test_values_are_numbers_lists_and_text(finished):

@@ -350,7 +350,7 @@ def test_all_papers_are_on_the_board_and_unwritten_ones_marked(project):
     page = shown(project, ledger_of().records(), "toy/sum")
     papers = [a["href"] for tag, a in page.tags if tag == "a" and "arxiv" in a["href"]]
     assert papers == [
-        f"https://arxiv.org/abs/{n}00.0000{i}" for i, n in enumerate("20 21 22".split(), 1)
+        f"https://arxiv.org/abs/{n}00.0000{i}" for i, n in enumerate(["20", "21", "22"], 1)
     ]
     # other/sum is not toy/sum
     assert page.text.count("not yet written") == 2

@@ -123,7 +123,11 @@ def width_of(name, change):
 
     def mutate(monkeypatch):
         right = nt.smallest_width
-        monkeypatch.setattr(nt, "smallest_width", lambda m, n, rng: change(right(m, n, rng), m, n))
+
+        def changed(m, n, *, rng):
+            return change(right(m, n, rng=rng), m, n)
+
+        monkeypatch.setattr(nt, "smallest_width", changed)
 
     return named(f"width_{name}", mutate)
 
@@ -140,8 +144,8 @@ def equations_repeated(monkeypatch):
     monkeypatch.setattr(phase, "khatri_rao", changed)
     right_target = phase.gaussian_target
 
-    def target(m, n, rng):
-        W = right_target(m, n, rng)
+    def target(m, n, *, rng):
+        W = right_target(m, n, rng=rng)
         W[-1, -1] = W[0, 0]
         return W
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,11 +17,11 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 from torch.nn.utils import prune
 
-from reprise.book import Chapter, find_root
-from reprise.expressivity import edge_popup
+from reprise import training as loops
 from reprise.expressivity import norm_tuning as nt
-from reprise.expressivity.norm_tuning import page
-from reprise.expressivity.norm_tuning import network, phase, pictures, system, training
+from reprise.expressivity.norm_tuning import network, page, phase, system, training
+from reprise.images import load_images
+from reprise.parameters import ParameterError, knobs
 from reprise.runtime import generator, torch_generator
 
 SIZES = st.integers(1, 6)
@@ -31,8 +31,11 @@ SEEDS = st.integers(0, 2**32 - 1)
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
     """Products here are small: threads would only wait for each other."""
-    with threadpool_limits(1), edge_popup.one_thread():
+    with threadpool_limits(1), loops.one_thread():
         yield
+
+
+reconstruct = partial(nt.reconstruct, rng=0)
 
 
 def pair(m, n, k, seed=0, **options):
@@ -71,7 +74,7 @@ def test_operator_multiplies_like_the_matrix(density, m, n, k, seed):
 
 def test_normal_product_does_not_depend_on_threads(monkeypatch):
     W1, W2 = pair(20, 30, 3000)
-    target = nt.gaussian_target(20, 30, np.random.default_rng(1))
+    target = nt.gaussian_target(20, 30, rng=np.random.default_rng(1))
     found = []
     for threads in ("1", "2", "3"):
         monkeypatch.setenv("REPRISE_THREADS", threads)
@@ -86,7 +89,7 @@ def test_normal_product_does_not_depend_on_threads(monkeypatch):
 def test_solution_is_exact_and_of_least_norm(method, m, n, factor, seed):
     k = math.ceil(factor * m * n) + 4
     W1, W2 = pair(m, n, k, seed)
-    target = nt.gaussian_target(m, n, np.random.default_rng(seed + 1))
+    target = nt.gaussian_target(m, n, rng=np.random.default_rng(seed + 1))
     found = nt.solve_scales(W1, W2, target, method=method)
     assert found.residual < 1e-10
     size = np.linalg.norm(target)
@@ -104,7 +107,7 @@ def test_square_systems_are_solved_by_lu(m, n, seed):
     A = nt.khatri_rao(W1, W2)
     if np.linalg.cond(A) > 1e5:  # rare, and rightly refused
         return
-    target = nt.gaussian_target(m, n, np.random.default_rng(seed + 1))
+    target = nt.gaussian_target(m, n, rng=np.random.default_rng(seed + 1))
     found = nt.solve_scales(W1, W2, target)
     assert found.method == "dense" and found.residual < 1e-9
     expected = np.linalg.solve(A, target.ravel())
@@ -113,26 +116,26 @@ def test_square_systems_are_solved_by_lu(m, n, seed):
 
 
 def test_large_systems_are_iterated_and_small_ones_are_not():
-    target = nt.gaussian_target(24, 24, np.random.default_rng(0))
+    target = nt.gaussian_target(24, 24, rng=np.random.default_rng(0))
     found = nt.solve_scales(*pair(24, 24, 1152), target)
     assert found.method == "cg" and 20 < found.iterations < 200 and found.residual < 1e-12
     # aspect 1/2: (1 + sqrt(1/2)) / (1 - sqrt(1/2)) = 5.8
     assert 4.5 < found.condition_estimate < 7
-    small = nt.gaussian_target(4, 4, np.random.default_rng(0))
+    small = nt.gaussian_target(4, 4, rng=np.random.default_rng(0))
     assert nt.solve_scales(*pair(4, 4, 32), small).method == "dense"
 
 
 def test_iterations_do_not_grow_with_the_size():
     counts = []
     for d in (16, 32, 48):
-        target = nt.gaussian_target(d, d, np.random.default_rng(d))
+        target = nt.gaussian_target(d, d, rng=np.random.default_rng(d))
         counts.append(nt.solve_scales(*pair(d, d, 2 * d * d), target, method="cg").iterations)
     assert max(counts) < 1.3 * min(counts)
 
 
 def test_stagnating_iterations_are_rescued_or_refused():
     W1, W2 = pair(21, 21, 445)  # four spare neurons: badly conditioned
-    target = nt.gaussian_target(21, 21, np.random.default_rng(2))
+    target = nt.gaussian_target(21, 21, rng=np.random.default_rng(2))
     assert nt.solve_scales(W1, W2, target).residual < 1e-9
     with pytest.raises(nt.ReconstructionError, match="rank"):
         nt.solve_scales(W1, W2, target, method="cg", max_iter=5)
@@ -140,7 +143,7 @@ def test_stagnating_iterations_are_rescued_or_refused():
 
 def test_weights_choose_among_solutions():
     W1, W2 = pair(4, 5, 60)
-    target = nt.gaussian_target(4, 5, np.random.default_rng(3))
+    target = nt.gaussian_target(4, 5, rng=np.random.default_rng(3))
     weights = np.random.default_rng(4).uniform(0.2, 5, 60)
     found = nt.solve_scales(W1, W2, target, weights=weights)
     A = nt.khatri_rao(W1, W2)
@@ -153,7 +156,7 @@ def test_weights_choose_among_solutions():
 @pytest.mark.parametrize("method", ["dense", "cg", "lsqr"])
 def test_missing_rank_raises_with_the_numbers(method):
     W1, _ = pair(6, 6, 72)  # tied weights reach symmetric targets only
-    target = nt.gaussian_target(6, 6, np.random.default_rng(5))
+    target = nt.gaussian_target(6, 6, rng=np.random.default_rng(5))
     with pytest.raises(nt.ReconstructionError, match=r"k=72.*m\*n=36.*rank"):
         nt.solve_scales(W1, W1.T, target, method=method)
     assert nt.solve_scales(W1, W1.T, target + target.T, method=method).residual < 1e-9
@@ -228,8 +231,8 @@ def test_exact_masks_keep_the_count():
 def test_impossible_densities_are_refused(density):
     for call in (
         lambda: pair(2, 2, 4, density=density),
-        lambda: nt.reconstruct([(np.eye(2), np.zeros(2))], density=density, radius=1),
-        lambda: nt.rank_profile(3, 9, density, 1, np.random.default_rng(0)),
+        lambda: reconstruct([(np.eye(2), np.zeros(2))], density=density, radius=1),
+        lambda: nt.rank_profile(3, 9, density, 1, rng=np.random.default_rng(0)),
         lambda: nt.sparsify(nt.SmallResNet(2), density, generator=torch.Generator()),
         lambda: nt.all_columns_alive(3, 9, density),
     ):
@@ -278,7 +281,7 @@ def gap(net, target, points):
 def test_any_target_is_rebuilt(sizes, factor, distribution, radius, final_relu, seed):
     """Depth one to four, any radius, any distribution with a density, ends of the ball included."""
     target = random_target(sizes, seed)
-    net = nt.reconstruct(
+    net = reconstruct(
         target,
         width_factor=factor + 2 / min(m * n for n, m in itertools.pairwise(sizes)),
         radius=radius,
@@ -295,7 +298,7 @@ def test_any_target_is_rebuilt(sizes, factor, distribution, radius, final_relu, 
 @given(st.integers(4, 8), st.floats(0.5, 1), st.booleans(), SEEDS)
 def test_sparse_random_networks_serve_as_well(d, density, exact, seed):
     target = random_target([d, d, d], seed)
-    net = nt.reconstruct(target, width_factor=3, density=density, exact=exact, radius=2.0, rng=seed)
+    net = reconstruct(target, width_factor=3, density=density, exact=exact, radius=2.0, rng=seed)
     points = np.concatenate([far_points(2.0, d, seed), net.worst_inputs()])
     assert gap(net, target, points) < 1e-8
     total = sum(W.size for W in net.frozen)
@@ -310,7 +313,7 @@ def test_boxes_bound_what_balls_bound(sizes, seed):
     rng = np.random.default_rng(seed)
     low = rng.uniform(-2, 1, sizes[0])
     high = low + rng.uniform(0, 2, sizes[0])
-    net = nt.reconstruct(target, width_factor=4, bounds=(low, high), rng=seed)
+    net = reconstruct(target, width_factor=4, bounds=(low, high), rng=seed)
     corners = np.where(rng.random((200, sizes[0])) < 0.5, low, high)
     points = np.concatenate([corners, net.worst_inputs()])
     net.forward(points, check=True)
@@ -320,13 +323,13 @@ def test_boxes_bound_what_balls_bound(sizes, seed):
 
 def test_box_asks_for_smaller_shifts_than_the_ball_around_it():
     target = random_target([20, 5], 0)
-    ball = nt.reconstruct(target, radius=math.sqrt(20), rng=0)
-    box = nt.reconstruct(target, bounds=(0, 1), rng=0)
+    ball = reconstruct(target, radius=math.sqrt(20), rng=0)
+    box = reconstruct(target, bounds=(0, 1), rng=0)
     assert box.largest_shift < 0.8 * ball.largest_shift
 
 
 def test_worst_inputs_touch_the_kinks():
-    net = nt.reconstruct(random_target([5, 4], 0), radius=3.0, rng=0)
+    net = reconstruct(random_target([5, 4], 0), radius=3.0, rng=0)
     worst = net.worst_inputs()
     np.testing.assert_allclose(np.linalg.norm(worst, axis=1), 3.0)
     u = (worst @ net.frozen[0].T) * net.scales[0] + net.shifts[0]
@@ -336,7 +339,7 @@ def test_worst_inputs_touch_the_kinks():
 
 def test_radius_is_passed_on():
     target = random_target([4, 5, 3], 1)
-    net = nt.reconstruct(target, radius=2.0, rng=0)
+    net = reconstruct(target, radius=2.0, rng=0)
     W, b = target[0]
     assert net.radii[1] == pytest.approx(np.linalg.norm(W, 2) * 2.0 + np.linalg.norm(b))
     inside = nt.relu_network(target[:1], far_points(2.0, 4, 0), final_relu=True)
@@ -345,21 +348,21 @@ def test_radius_is_passed_on():
 
 def test_counts_and_frozen_weights():
     target = random_target([6, 5, 4], 2)
-    net = nt.reconstruct(target, width_factor=1.5, radius=1.0, rng=np.random.default_rng(9))
+    net = reconstruct(target, width_factor=1.5, radius=1.0, rng=np.random.default_rng(9))
     assert net.n_tuned == 2 * (45 + 5 + 30 + 4)
     assert net.n_frozen_nonzero == 45 * 6 + 5 * 45 + 30 * 5 + 4 * 30
     assert [W.shape for W in net.frozen] == [(45, 6), (5, 45), (30, 5), (4, 30)]
-    again = page.redrawn(target, 1.5, np.random.default_rng(9))
+    again = page.redrawn(target, 1.5, rng=np.random.default_rng(9))
     assert all(np.array_equal(a, b) for a, b in zip(net.frozen, again, strict=True))
-    other = nt.reconstruct(random_target([6, 5, 4], 3), width_factor=1.5, radius=1.0, rng=9)
+    other = reconstruct(random_target([6, 5, 4], 3), width_factor=1.5, radius=1.0, rng=9)
     assert other.fingerprint() == net.fingerprint()  # the target does not enter the weights
-    assert nt.reconstruct(target, width_factor=1.5, radius=1.0, rng=8).fingerprint() != (
+    assert reconstruct(target, width_factor=1.5, radius=1.0, rng=8).fingerprint() != (
         net.fingerprint()
     )
 
 
 def test_forward_does_not_depend_on_batches_or_threads(monkeypatch):
-    net = nt.reconstruct(random_target([5, 4], 0), radius=9.0, rng=0)
+    net = reconstruct(random_target([5, 4], 0), radius=9.0, rng=0)
     X = np.random.default_rng(0).standard_normal((2 * network.ROWS + 7, 5))
     whole = net.forward(X)
     monkeypatch.setenv("REPRISE_THREADS", "1")
@@ -393,16 +396,16 @@ def test_impossible_reconstructions_are_refused(change, message):
     arguments = {"target": [(np.eye(2), np.zeros(2))], "radius": 1.0} | change
     target = arguments.pop("target")
     with pytest.raises(ValueError, match=message):
-        nt.reconstruct(target, **arguments)
+        reconstruct(target, **arguments)
 
 
 def test_inputs_beyond_the_promise_are_refused():
-    net = nt.reconstruct([(np.eye(2), np.zeros(2))], radius=1.0)
+    net = reconstruct([(np.eye(2), np.zeros(2))], radius=1.0)
     net.forward([[1.0, 0.0]], check=True)
     net.forward(net.worst_inputs(), check=True)  # at the radius, up to rounding
     with pytest.raises(ValueError, match="input norm exceeds the radius"):
         net.forward([[1.0, 0.1]], check=True)
-    boxed = nt.reconstruct([(np.eye(2), np.zeros(2))], bounds=(0, 1))
+    boxed = reconstruct([(np.eye(2), np.zeros(2))], bounds=(0, 1))
     with pytest.raises(ValueError, match="outside the bounds"):
         boxed.forward([[1.0, 1.1]], check=True)
 
@@ -416,7 +419,7 @@ def test_tied_frozen_weights_are_reported(monkeypatch):
 
     monkeypatch.setattr(network, "random_block", tied)
     with pytest.raises(nt.ReconstructionError, match="rank"):
-        nt.reconstruct(random_target([4, 4], 0), radius=1.0)
+        reconstruct(random_target([4, 4], 0), radius=1.0)
 
 
 # --- torch modules --------------------------------------------------------------------------------
@@ -424,7 +427,7 @@ def test_tied_frozen_weights_are_reported(monkeypatch):
 
 def test_torch_module_is_the_network():
     target = random_target([6, 5, 3], 0)
-    net = nt.reconstruct(target, radius=3.0, rng=0)
+    net = reconstruct(target, radius=3.0, rng=0)
     X = far_points(3.0, 6, 1)
     model = net.to_torch()
     assert [type(part).__name__ for part in model] == [
@@ -440,7 +443,7 @@ def test_torch_module_is_the_network():
 
 def test_calibrated_module_agrees_in_both_modes_and_uses_its_batch():
     target = random_target([6, 5, 3], 0)
-    net = nt.reconstruct(target, radius=3.0, rng=0)
+    net = reconstruct(target, radius=3.0, rng=0)
     X = far_points(3.0, 6, 1)
     truth, model = nt.relu_network(target, X), net.to_torch_calibrated(X)
     np.testing.assert_allclose(page.outputs(model, X), truth, atol=1e-10)
@@ -462,7 +465,7 @@ def test_calibrated_module_agrees_in_both_modes_and_uses_its_batch():
 
 def test_dead_neurons_survive_calibration():
     """A neuron without inputs has variance zero; eps keeps its scale finite."""
-    net = nt.reconstruct(random_target([3, 3], 0), width_factor=4, density=0.5, radius=1, rng=1)
+    net = reconstruct(random_target([3, 3], 0), width_factor=4, density=0.5, radius=1, rng=1)
     assert (~net.frozen[0].any(axis=1)).any()
     X = far_points(1.0, 3, 0)
     model = net.to_torch_calibrated(X).train()
@@ -475,12 +478,12 @@ def test_dead_neurons_survive_calibration():
 @settings(deadline=None, max_examples=15)
 @given(st.integers(1, 5), st.integers(1, 5), SEEDS)
 def test_smallest_width_is_the_number_of_equations(m, n, seed):
-    assert nt.smallest_width(m, n, np.random.default_rng(seed)) == m * n
+    assert nt.smallest_width(m, n, rng=np.random.default_rng(seed)) == m * n
 
 
 def test_residual_of_too_few_neurons_is_the_projection():
     W1, W2 = pair(5, 4, 13)
-    target = nt.gaussian_target(5, 4, np.random.default_rng(0))
+    target = nt.gaussian_target(5, 4, rng=np.random.default_rng(0))
     Q, _ = np.linalg.qr(nt.khatri_rao(W1, W2))
     t = target.ravel()
     expected = np.linalg.norm(t - Q @ (Q.T @ t)) / np.linalg.norm(t)
@@ -493,7 +496,7 @@ def test_one_missing_neuron_leaves_a_normal_number():
 
     def draw(own):
         return nt.relative_residual(
-            *nt.random_block(d, d, d * d - 1, rng=own), nt.gaussian_target(d, d, own)
+            *nt.random_block(d, d, d * d - 1, rng=own), nt.gaussian_target(d, d, rng=own)
         )
 
     scaled = d * np.array(nt.side_by_side(draw, rng.spawn(200)))
@@ -502,7 +505,7 @@ def test_one_missing_neuron_leaves_a_normal_number():
 
 def test_residual_of_a_singular_wide_system_is_least_squares():
     W1, _ = pair(6, 6, 80)
-    target = nt.gaussian_target(6, 6, np.random.default_rng(0))
+    target = nt.gaussian_target(6, 6, rng=np.random.default_rng(0))
     # tied: the antisymmetric part of the target stays
     expected = np.linalg.norm((target - target.T) / 2) / np.linalg.norm(target)
     assert nt.relative_residual(W1, W1.T, target) == pytest.approx(expected, rel=1e-8)
@@ -526,7 +529,7 @@ def test_success_is_full_rank(d, factor, density, seed):
     values = np.linalg.svd(nt.khatri_rao(W1, W2), compute_uv=False)
     if 1e-9 * values[0] < values[-1] < 1e-5 * values[0]:  # neither clearly
         return
-    target = nt.gaussian_target(d, d, np.random.default_rng(seed))
+    target = nt.gaussian_target(d, d, rng=np.random.default_rng(seed))
     assert nt.succeeds(W1, W2, target) == bool(values[-1] > 1e-5 * values[0])
 
 
@@ -534,21 +537,21 @@ def test_rank_profile_counts_and_is_repeatable(monkeypatch):
     found = []
     for threads in ("1", "3"):
         monkeypatch.setenv("REPRISE_THREADS", threads)
-        found.append(nt.rank_profile(6, 36, 0.6, 40, np.random.default_rng(0)))
+        found.append(nt.rank_profile(6, 36, 0.6, 40, rng=np.random.default_rng(0)))
     assert found[0] == found[1]
     success, rows, columns = found[0]
     assert 0 < success < 40 and rows < 0.1
     expected = 36 * (1 - (1 - 0.4**6) ** 2)  # neurons with an empty row or column
     assert columns == pytest.approx(expected, abs=4 * math.sqrt(expected / 40))
-    assert nt.rank_profile(4, 16, 1.0, 5, np.random.default_rng(0)).success == 5
+    assert nt.rank_profile(4, 16, 1.0, 5, rng=np.random.default_rng(0)).success == 5
 
 
 def test_impossible_profiles_are_refused():
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match=r"width k=15 is smaller than the m\*n=16"):
-        nt.rank_profile(4, 15, 0.5, 1, rng)
+        nt.rank_profile(4, 15, 0.5, 1, rng=rng)
     with pytest.raises(ValueError, match="n_trials must be at least 1"):
-        nt.rank_profile(4, 16, 0.5, 0, rng)
+        nt.rank_profile(4, 16, 0.5, 0, rng=rng)
 
 
 def test_law_of_living_neurons_by_simulation():
@@ -567,7 +570,7 @@ def test_law_of_living_neurons_by_simulation():
 
 def test_least_shifts_are_least_in_their_own_norm():
     W1, W2 = pair(4, 4, 40)
-    target = nt.gaussian_target(4, 4, np.random.default_rng(0))
+    target = nt.gaussian_target(4, 4, rng=np.random.default_rng(0))
     weights = np.linalg.norm(W1, axis=1)
     found = {n: nt.least_shift_scales(W1, W2, target, norm=n) for n in ("l1", "l2", "linf")}
     orders = {"l1": 1, "l2": 2, "linf": np.inf}
@@ -582,7 +585,7 @@ def test_least_shifts_are_least_in_their_own_norm():
 
 def test_low_precision_stays_within_its_bound():
     target = random_target([6, 6], 0)
-    net = nt.reconstruct(target, radius=2.0, rng=0)
+    net = reconstruct(target, radius=2.0, rng=0)
     points = np.concatenate([far_points(2.0, 6, 0, 2000), net.worst_inputs()])
     off = np.abs(net.forward(points, dtype=np.float32) - net.forward(points)).max(axis=0)
     bound = nt.forward_error_bound(*net.frozen, net.scales[0], 2.0, 2.0**-24)
@@ -597,7 +600,7 @@ def test_descent_steps_like_torchs_adam():
     rng = np.random.default_rng(0)
     W1, W2 = nt.random_block(3, 4, 12, rng=rng)
     X = rng.standard_normal((50, 3))
-    Y = np.maximum(X @ nt.gaussian_target(4, 3, rng).T, 0)
+    Y = np.maximum(X @ nt.gaussian_target(4, 3, rng=rng).T, 0)
     losses, error = nt.descend(
         W1, W2, X, Y, learning_rate=0.05, steps=30, batch_size=16, rng=np.random.default_rng(1)
     )
@@ -630,7 +633,7 @@ def test_descent_that_does_nothing_stays_near_one():
     rng = np.random.default_rng(0)
     W1, W2 = nt.random_block(8, 8, 64, rng=rng)
     X = rng.standard_normal((500, 8))
-    Y = np.maximum(X @ nt.gaussian_target(8, 8, rng).T, 0)
+    Y = np.maximum(X @ nt.gaussian_target(8, 8, rng=rng).T, 0)
     losses, error = nt.descend(W1, W2, X, Y, learning_rate=0.1, steps=0, rng=rng)
     assert len(losses) == 0 and error > 0.9
     with pytest.raises(ValueError, match="learning_rate must be positive"):
@@ -644,7 +647,7 @@ def test_descent_that_does_nothing_stays_near_one():
 
 @pytest.fixture(scope="module")
 def few():
-    return nt.load_pictures("digits", train=160, test=60, dtype=np.float64)
+    return load_images("digits", normalization="standard", train=160, test=60)
 
 
 def test_architectures_have_the_published_sizes():
@@ -751,148 +754,27 @@ def test_weight_decay_does_not_reach_frozen_parameters_in_the_optimizer(few):
     assert moved and all("norm" in name or "shortcut.1" in name for name in moved)
 
 
-def test_training_is_plain_sgd_with_a_cosine(few):
-    """Against a loop of torch's own optimiser and scheduler, full batches of a fixed order."""
-    model = nt.SmallResNet(3, (1,), generator=torch_generator(0, "w")).double()
-    other = copy.deepcopy(model)
-    history = nt.train(model, few, epochs=3, batch_size=64, seed=5)
-    order = torch_generator(5, "norm_tuning", "batches")
-    optimizer = torch.optim.SGD(other.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 3)
-    x, y = torch.from_numpy(few.x_train), torch.from_numpy(few.y_train)
-    for epoch in range(3):
-        other.train()
-        losses, indices = [], torch.randperm(160, generator=order)
-        for at in indices[:128].split(64):  # the last 32 are dropped
-            loss = nn.functional.cross_entropy(other(x[at]), y[at])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(float(loss.detach()))
-        schedule.step()
-        assert history.loss[epoch] == pytest.approx(np.mean(losses), rel=1e-6)
-        other.eval()
-        with torch.no_grad():
-            right = (other(torch.from_numpy(few.x_test)).argmax(1).numpy() == few.y_test).mean()
-        assert history.test_acc[epoch] == pytest.approx(right, abs=0.02)
-    assert history.epoch.tolist() == [1, 2, 3] and (history.seconds > 0).all()
-
-
-def test_training_learns_and_repeats(few):
-    runs = [nt.train_from_random(few, None, width=4, epochs=12, seed=1).history for _ in range(2)]
-    np.testing.assert_array_equal(runs[0].loss, runs[1].loss)
-    assert runs[0].loss[-1] < 0.7 * runs[0].loss[0]
-    assert runs[0].train_acc[-1] > runs[0].train_acc[0]
-
-
-def test_impossible_trainings_are_refused(few):
-    with pytest.raises(ValueError, match="epochs must be at least 1, got 0"):
-        nt.train(nt.SmallResNet(2).double(), few, epochs=0, seed=0)
-    with pytest.raises(ValueError, match="batch_size must be from 1 to the 160"):
-        nt.train(nt.SmallResNet(2).double(), few, epochs=1, batch_size=161, seed=0)
-    with pytest.raises(ValueError, match="must be positive"):
-        nt.SmallResNet(0)
-
-
-def test_augmentation_crops_and_flips():
-    x = torch.arange(1.0, 2 * 8 * 8 * 200 + 1).reshape(200, 2, 8, 8)
-    shown = training._augmented(x, torch.Generator().manual_seed(0))
-    assert shown.shape == x.shape
-    plain, flipped = 0, 0
-    for before, after in zip(x, shown, strict=True):
-        padded = nn.functional.pad(before, (4,) * 4)
-        windows = [
-            (padded[:, i : i + 8, j : j + 8], flip)
-            for i in range(9)
-            for j in range(9)
-            for flip in (False, True)
-        ]
-        hits = [f for w, f in windows if torch.equal(w.flip(2) if f else w, after)]
-        assert hits
-        flipped, plain = flipped + hits[0], plain + (not hits[0])
-    assert 60 < flipped < 140
-
-
-def test_digits_are_split_and_standardised():
-    data = nt.load_pictures("digits")
-    assert data.x_train.shape == (1437, 1, 8, 8) and data.x_test.shape == (360, 1, 8, 8)
-    assert data.x_train.dtype == np.float32 and data.channels == 1
-    everything = np.concatenate([data.x_train, data.x_test]).astype(float)
-    assert everything.mean() == pytest.approx(0, abs=1e-6)
-    assert everything.std() == pytest.approx(1, abs=1e-6)
-    assert np.bincount(data.y_test).min() > 20
-    with pytest.raises(ValueError, match="name must be 'digits' or 'cifar10'"):
-        nt.load_pictures("faces")
-    with pytest.raises(ValueError, match="train must be from 1 to 1437, got 0"):
-        nt.load_pictures("digits", train=0)
-
-
-def test_colour_pictures_are_standardised_by_channel(monkeypatch):
-    rng = np.random.default_rng(0)
-    arrays = {
-        f"{kind}_{split}": rng.integers(0, 10 if kind == "y" else 256, shape, np.uint8)
-        for split, n in (("train", 6), ("test", 3))
-        for kind, shape in (("x", (n, 32, 32, 3)), ("y", (n,)))
-    }
-    x, y, x_test, _ = pictures._cifar(arrays)
-    assert x.shape == (6, 3, 32, 32) and x_test.shape == (3, 3, 32, 32)
-    assert x[2, 1, 5, 7] == pytest.approx((arrays["x_train"][2, 5, 7, 1] / 255 - 0.4822) / 0.1994)
-    np.testing.assert_array_equal(y, arrays["y_train"])
-
-
 # --- the page -------------------------------------------------------------------------------------
 
 
-def defaults():
-    """The chapter's own parameters, as its page holds them."""
-    chapter = Chapter(find_root(), "expressivity/norm_tuning")
-    namespace: dict = {}
-    for cell in chapter.notebook().cells:
-        if "parameters" in cell.metadata.get("tags", []):
-            exec(cell.source, namespace)
-    code = page.check_parameters.__code__
-    return {name: namespace[name] for name in code.co_varnames[: code.co_kwonlyargcount]}
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"tight_draws": 9}, "tight_draws must be an integer of at least 10, got 9"),
-        ({"train_epochs": 1.5}, "train_epochs must be an integer"),
-        ({"width_d": [8, 4]}, "width_d must increase"),
-        ({"width_d": [8]}, "width_d must hold at least 2"),
-        ({"phase_d": [4]}, "phase_d must hold at least 1 integers of at least 8"),
-        ({"train_widths": [8, 8]}, "train_widths must increase"),
-        ({"width_factor": 0.5}, "width_factor must be a number of at least 1, got 0.5"),
-        ({"sparse_density": 0}, r"sparse_density must be in \(0, 1\], got 0"),
-        ({"classifier_data": "faces"}, "classifier_data must be one of digits, mnist"),
-        ({"train_precision": "half"}, "train_precision must be one of float32, float64"),
-        ({"published": "no"}, "published must be one of curves, table"),
-        ({"cifar_model": "vgg"}, "cifar_model must be one of resnet34, small"),
-        ({"cifar_densities": [0]}, "cifar_densities must hold 'all' or numbers"),
-        ({"cifar_train": 5}, "cifar_train must be None or an integer from 128"),
-        ({"descent_sizes": [[8, 63]]}, "descent_sizes must hold pairs d, k"),
-        ({"descent_sizes": []}, "descent_sizes must hold at least one"),
-        ({"classifier_hidden": [0]}, "classifier_hidden must hold"),
-    ],
-)
-def test_impossible_parameters_are_refused(change, message):
-    page.check_parameters(**defaults())
-    with pytest.raises(ValueError, match=message):
-        page.check_parameters(**defaults() | change)
+def test_rules_across_knobs():
+    knobs_of = knobs("expressivity/norm_tuning")
+    assert knobs_of.check({"descent_sizes": [[8, 64]]})["descent_sizes"] == [[8, 64]]
+    with pytest.raises(ParameterError, match=r"descent_sizes must hold pairs d, k .*got \[8, 63\]"):
+        knobs_of.check({"descent_sizes": [[8, 63]]})
 
 
 def test_ball_is_uniform():
-    points = page.ball(2.0, 4000, 3, generator(0, "ball"))
+    points = page.ball(2.0, 4000, 3, rng=generator(0, "ball"))
     radii = np.linalg.norm(points, axis=1)
     assert radii.max() <= 2.0
     assert scipy_stats.kstest((radii / 2) ** 3, "uniform").pvalue > 0.001
 
 
-def test_explorer_is_self_contained():
-    markup = page.neuron_explorer().markup
-    assert "http" not in markup and 'role="img"' in markup and markup.count('type="range"') == 2
-
-
 def test_constants_agree():
     assert phase.ACCEPTED == system.ACCEPTED == 1e-8
+
+
+def test_an_impossible_resnet_is_refused():
+    with pytest.raises(ValueError, match="must be positive"):
+        nt.SmallResNet(0)

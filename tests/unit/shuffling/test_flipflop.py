@@ -552,3 +552,13 @@ def test_stored_quadratic_igd_is_the_instance():
                 threads=1,
             )
             assert end.squared_distance()[0] == pytest.approx(value, rel=0.02)
+
+
+def test_mean_estimation_by_name_is_a_run_of_the_simulator():
+    points = ff.unit_points(6, 2, rng=np.random.default_rng(0))
+    options = {"epochs": 2, "step_size": 0.1, "runs": 3, "x0": None}
+    x = ff.mean_estimation_run(points, "single_shuffle", rng=np.random.default_rng(1), **options)
+    options["rng"] = np.random.default_rng(1)
+    np.testing.assert_array_equal(x, run_sgd(MeanEstimation(points), "single_shuffle", **options).x)
+    rows = ff.orders("random_reshuffling", 6, 2, 3, rng=np.random.default_rng(2))
+    assert (np.sort(rows, axis=-1) == np.arange(6)).all()

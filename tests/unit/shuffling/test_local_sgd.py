@@ -18,7 +18,9 @@ from reprise.shuffling.local_sgd import (
     kinked_problem,
     logistic_problem,
     pl_problem,
+    rate_terms,
     step_size,
+    theory_rate,
 )
 from reprise.shuffling.orders import SCHEME_NAMES, draw_orders
 from reprise.shuffling.problems import (
@@ -629,6 +631,33 @@ def test_step_size():
     assert step_size(2, 4, 5, mu=0.5, c=1) == pytest.approx(2 * math.log(200) / 20)
 
 
+@pytest.mark.parametrize("method", ["minibatch", "local"])
+def test_rates_scale_as_the_table_says(method):
+    base = {"M": 8, "N": 128, "B": 4, "K": 100, "nu": 1.0, "tau": 0.5}
+
+    def of(scheme, **changes):
+        return rate_terms(method, scheme, **{**base, **changes})
+
+    for scheme, in_M, in_K in ((WR, -1, -1), (RR, -1, -2), (SYNC, -2, -2)):
+        noise = of(scheme).noise
+        assert of(scheme, M=16).noise == pytest.approx(2.0**in_M * noise)
+        assert of(scheme, K=200).noise == pytest.approx(2.0**in_K * noise)
+        assert of(scheme, N=256).noise == pytest.approx(noise / 2)
+        assert of(scheme, nu=2.0).noise == pytest.approx(4 * noise)
+        assert of(scheme, B=8).noise == noise
+    terms = of(RR)
+    if method == "minibatch" or of(WR).walk:
+        assert (terms.walk, terms.drift) == (0, 0)
+    else:
+        assert of(RR, B=8).walk == pytest.approx(2 * terms.walk)
+        assert of(RR, B=8).drift == pytest.approx(4 * terms.drift)
+        assert of(RR, tau=1.0).drift == pytest.approx(4 * terms.drift)
+        assert of(RR, N=256).walk == pytest.approx(terms.walk / 4)
+        assert terms.total == pytest.approx(terms.noise + terms.walk + terms.drift)
+    rate = theory_rate(method, RR, **base, L=4.0, mu=0.5)
+    assert rate == pytest.approx(16 * 8 * terms.total)
+
+
 @given(
     M=st.integers(1, 100),
     N=st.integers(1, 10000),
@@ -642,9 +671,9 @@ def test_crossover_solves_its_equation(M, N, nu, tau):
 
 def test_crossover_equates_the_terms():
     B = crossover_batch(8, 128, 1.0, 0.3)
-    shared = local_sgd.ErrorModel(1.0, 0.0, 0.0).error(8, 128, B, 1.0, 0.3, 0.01)
-    own = local_sgd.ErrorModel(0.0, 1.0, 1.0).error(8, 128, B, 1.0, 0.3, 0.01)
-    assert own == pytest.approx(shared)
+    terms = rate_terms("local", RR, 8, 128, 4, 100, 1.0, 0.3)
+    scale = B / 4
+    assert terms.walk * scale + terms.drift * scale**2 == pytest.approx(terms.noise)
 
 
 @pytest.mark.parametrize(
@@ -654,6 +683,11 @@ def test_crossover_equates_the_terms():
         (lambda: step_size(1, 1, 1), "M N K^2 must be at least 2, got 1"),
         (lambda: step_size(2, 4, 5, mu=0), "mu must be positive and finite, got 0"),
         (lambda: step_size(2, 4, 5, c=-1), "c must be positive and finite, got -1"),
+        (lambda: rate_terms("both", RR, 2, 4, 2, 5), "method must be 'minibatch' or 'local'"),
+        (lambda: rate_terms("local", SS, 2, 4, 2, 5), "scheme must be 'with_replacement'"),
+        (lambda: rate_terms("local", RR, 2, 4, 0, 5), "B must be at least 1, got 0"),
+        (lambda: rate_terms("local", RR, 2, 4, 2, 5, nu=-1), "nu must be finite and not negative"),
+        (lambda: theory_rate("local", RR, 2, 4, 2, 5, L=0), "L must be positive and finite, got 0"),
         (lambda: crossover_batch(0, 4), "M must be at least 1, got 0"),
         (lambda: crossover_batch(2, 4, nu=0), "nu must be positive and finite, got 0"),
         (lambda: crossover_batch(2, 4, tau=-1), "tau must be finite and not negative, got -1"),
@@ -736,3 +770,23 @@ def test_round_paths_meet_where_the_simulator_ends():
     ).x[0, 0]
     assert paths[:, -1, -1].mean() == pytest.approx(end, rel=1e-12)
     np.testing.assert_allclose(paths[:, 1, 0], paths[:, 0, -1].mean())
+
+
+@pytest.mark.parametrize("method", ["minibatch", "local"])
+def test_the_algorithms_by_name_are_rounds_of_the_simulator(method):
+    options = {"local_steps": 2, "epochs": 3, "step_size": 0.05, "runs": 4}
+    problem = PROBLEMS["kinked, drift"]
+    named = {"minibatch": local_sgd.minibatch_sgd, "local": local_sgd.local_sgd}[method]
+    result = named(problem, scheme=RR, rng=rng(30), **options)
+    same = run_rounds(problem, RR, method=method, rng=rng(30), **options)
+    np.testing.assert_array_equal(result.x, same.x)
+    assert result.communication_rounds == 3 * N // 2
+    assert (result.suboptimality() >= 0).all()
+    assert problem.optimal_value == problem.value(problem.minimizer)
+
+
+def test_orders_written_out_are_those_that_runs_meet():
+    written = local_sgd.shuffle_orders(RR, M, N, 2, 3, rng=rng(31))
+    np.testing.assert_array_equal(
+        written, draw_orders(RR, N, epochs=2, runs=3, workers=M, rng=rng(31))
+    )

@@ -13,6 +13,7 @@ from scipy import stats
 
 from reprise.shuffling.orders import ORDER_NAMES, draw_orders
 from reprise.shuffling.problems import GluedSum, LogisticSum, MeanEstimation, QuadraticSum
+from reprise.shuffling.results import SGDResult
 from reprise.shuffling.simulate import run_grid, run_sgd
 
 rng_of = np.random.default_rng
@@ -674,6 +675,69 @@ def test_distances_and_gaps_are_those_of_the_ends():
     gap = 0.5 * np.einsum("ri,ij,rj->r", offset, hessian, offset)
     np.testing.assert_allclose(result.suboptimality(), gap, rtol=1e-9)
     assert not result.diverged.any()
+
+
+def result_with(errors):
+    """A result whose squared distances are ``errors``."""
+    x = np.sqrt(np.asarray(errors, dtype=float))[:, None]
+    nothing = np.empty(0, dtype=np.int64)
+    finite = np.isfinite(x).all(axis=1)
+    return SGDResult(GluedSum.balanced(2), x, np.empty((0, *x.shape)), nothing, ~finite)
+
+
+@pytest.mark.parametrize(("level", "z"), [(0.95, 1.959964), (0.5, 0.674490)])
+def test_normal_interval_is_mean_and_standard_errors(level, z):
+    errors = rng_of(0).exponential(size=400)
+    low, mid, high = result_with(errors).interval(level)
+    assert mid == pytest.approx(errors.mean(), rel=1e-12)
+    half = z * errors.std(ddof=1) / 20
+    assert (low, high) == pytest.approx((mid - half, mid + half), rel=1e-6)
+
+
+def test_bootstrap_interval_of_the_mean_is_near_the_normal_one():
+    result = result_with(rng_of(0).exponential(size=800))
+    normal = result.interval()
+    bootstrap = result.interval(method="bootstrap", rng=rng_of(1))
+    assert bootstrap[1] == normal[1]
+    half = normal[2] - normal[1]
+    assert np.abs(np.subtract(bootstrap, normal)).max() < 0.15 * half
+
+
+def test_bootstrap_interval_of_the_median_is_near_the_order_statistics():
+    errors = rng_of(0).exponential(size=800)
+    low, mid, high = result_with(errors).interval(
+        statistic="median", method="bootstrap", rng=rng_of(1)
+    )
+    assert mid == pytest.approx(np.median(errors))
+    ranks = stats.binom.ppf([0.025, 0.975], 800, 0.5).astype(int)
+    expected = np.sort(errors)[ranks]
+    assert (low, high) == pytest.approx(tuple(expected), abs=0.15 * (expected[1] - expected[0]))
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"level": 0.0}, "level must lie in (0, 1), got 0.0"),
+        ({"level": 1}, "level must lie in (0, 1), got 1"),
+        ({"level": math.nan}, "level must lie in (0, 1), got nan"),
+        ({"statistic": "mode"}, "statistic must be 'mean' or 'median', got 'mode'"),
+        ({"method": "exact"}, "method must be 'bootstrap', or 'normal' for means, got 'exact'"),
+        ({"statistic": "median"}, "method must be 'bootstrap', or 'normal' for means"),
+        ({"method": "bootstrap"}, "rng must be a numpy.random.Generator for a bootstrap, got None"),
+    ],
+)
+def test_interval_names_what_is_wrong(options, text):
+    with pytest.raises(ValueError, match=re.escape(text)):
+        result_with([1.0, 2.0, 3.0]).interval(**options)
+
+
+def test_interval_needs_two_runs():
+    with pytest.raises(ValueError, match="runs must be at least 2 for an interval, got 1"):
+        result_with([1.0]).interval()
+
+
+def test_interval_of_diverged_runs_has_no_nan():
+    assert not np.isnan(result_with([1.0, np.inf, 2.0]).interval()).any()
 
 
 # --- divergence -----------------------------------------------------------------------------------

@@ -142,32 +142,34 @@ class _Compiler:
         self.free: list[int] = []
         self.temporaries = 0
         self.loops: list[_Loop] = []
-        self.end, self.trap = _Label(), _Label()
-        self.zero, self.z = self.new_word(ZERO, 0), self.new_word("$z", 0)
+        self.code.end, self.code.trap = _Label(), _Label()
+        self.code.zero, self.code.z = self.code.new_word(ZERO, 0), self.code.new_word("$z", 0)
         self.arrays: dict[str, list[int]] = {}
         for name, value in source.variables.items():
             if isinstance(value, tuple):
                 self.arrays[name] = [
-                    self.new_word(f"{name}[{k}]", element) for k, element in enumerate(value)
+                    self.code.new_word(f"{name}[{k}]", element) for k, element in enumerate(value)
                 ]
             else:
-                self.new_word(name, value)
+                self.code.new_word(name, value)
 
     def compile(self) -> SubleqProgram:
         self.block(self.source.body)
         self.line = self.source.last_line
-        trapped = any(instruction.target is self.trap for instruction in self.code)
-        for stop in (self.end, self.trap)[: 1 + trapped]:
-            self.place(stop)
-            self.goto(stop)
+        trapped = any(instruction.target is self.code.trap for instruction in self.code)
+        for stop in (self.code.end, self.code.trap)[: 1 + trapped]:
+            self.code.place(stop)
+            self.code.goto(stop)
         targets = {
-            id(i.target): i.target for i in self.code if i.target not in (self.end, self.trap)
+            id(i.target): i.target
+            for i in self.code
+            if i.target not in (self.code.end, self.code.trap)
         }
         places = sorted({label.at for label in targets.values() if label is not None})
         labels = {f"L{number}": at for number, at in enumerate(places, start=1)}
-        labels["end"] = self.end.at
+        labels["end"] = self.code.end.at
         if trapped:
-            labels["trap"] = self.trap.at
+            labels["trap"] = self.code.trap.at
         program = [
             (i.a, i.b, at + 1 if i.target is None else i.target.at)
             for at, i in enumerate(self.code)
@@ -181,75 +183,6 @@ class _Compiler:
             end=labels["end"],
             trap=labels.get("trap"),
         )
-
-    # words and code
-
-    def new_word(self, name: str, value: int) -> int:
-        self.names[name] = len(self.memory)
-        self.memory.append(value)
-        return self.names[name]
-
-    def constant(self, value: int) -> int:
-        """The word that holds a constant."""
-        if value == 0:
-            return self.zero
-        name = f"${value}"
-        return self.names[name] if name in self.names else self.new_word(name, value)
-
-    @contextmanager
-    def temporary(self) -> Iterator[int]:
-        """A word to calculate in; its value is arbitrary at first."""
-        if self.free:
-            word = self.free.pop()
-        else:
-            self.temporaries += 1
-            word = self.new_word(f"$t{self.temporaries}", 0)
-        yield word
-        self.free.append(word)
-
-    def subleq(self, a: int, b: int, target: _Label | None = None) -> None:
-        self.code.append(_Instruction(a, b, target, self.line))
-
-    def place(self, label: _Label) -> None:
-        label.at = len(self.code)
-
-    # single steps
-
-    def goto(self, label: _Label) -> None:
-        self.subleq(self.zero, self.zero, label)
-
-    def clear(self, x: int) -> None:
-        self.subleq(x, x)
-
-    def subtract(self, x: int, y: int) -> None:
-        """x -= y"""
-        self.subleq(y, x)
-
-    def add(self, x: int, y: int) -> None:
-        """x += y"""
-        self.subleq(y, self.z)
-        self.subleq(self.z, x)
-        self.clear(self.z)
-
-    def add_constant(self, x: int, k: int) -> None:
-        """x += k"""
-        if k:
-            self.subleq(self.constant(-k), x)
-
-    def copy(self, x: int, y: int) -> None:
-        """x = y"""
-        self.clear(x)
-        self.add(x, y)
-
-    def negate(self, x: int, y: int) -> None:
-        """x = -y"""
-        self.clear(x)
-        self.subtract(x, y)
-
-    def set_constant(self, x: int, k: int) -> None:
-        """x = k"""
-        self.clear(x)
-        self.add_constant(x, k)
 
     # statements
 
@@ -281,41 +214,41 @@ class _Compiler:
         ):
             self.accumulate(x, value.right, value.token.text)
         elif self.mentions(value, x):
-            with self.temporary() as t:
+            with self.code.temporary() as t:
                 self.into(t, value)
-                self.copy(x, t)
+                self.code.copy(x, t)
         else:
             self.into(x, value)
 
     def repeat(self, statement: While) -> None:
         loop = _Loop(_Label(), _Label())
-        self.place(loop.again)
+        self.code.place(loop.again)
         self.jump(statement.condition, loop.exit, when=False)
         self.loops.append(loop)
         self.block(statement.body)
         self.loops.pop()
         self.line = statement.token.line
-        self.goto(loop.again)
-        self.place(loop.exit)
+        self.code.goto(loop.again)
+        self.code.place(loop.exit)
 
     def choose(self, statement: If) -> None:
         otherwise, after = _Label(), _Label()
         self.jump(statement.condition, otherwise, when=False)
         self.block(statement.body)
         if statement.otherwise:
-            self.goto(after)
-        self.place(otherwise)
+            self.code.goto(after)
+        self.code.place(otherwise)
         self.block(statement.otherwise)
-        self.place(after)
+        self.code.place(after)
 
     def leave(self, statement: Leave) -> None:
         word = statement.token.text
         if word == "halt":
-            self.goto(self.end)
+            self.code.goto(self.code.end)
         elif word == "break":
-            self.goto(self.loops[-1].exit)
+            self.code.goto(self.loops[-1].exit)
         else:
-            self.goto(self.loops[-1].again)
+            self.code.goto(self.loops[-1].again)
 
     # numbers
 
@@ -326,7 +259,7 @@ class _Compiler:
         if isinstance(expression, Variable):
             return self.names[expression.name]
         if isinstance(expression, Number):
-            return self.constant(expression.value)
+            return self.code.constant(expression.value)
         if isinstance(expression, Element) and isinstance(expression.index, Number):
             return self.arrays[expression.array][expression.index.value]
         return None
@@ -338,7 +271,7 @@ class _Compiler:
         if word is not None:
             yield word
         else:
-            with self.temporary() as t:
+            with self.code.temporary() as t:
                 self.into(t, expression)
                 yield t
 
@@ -359,14 +292,14 @@ class _Compiler:
     def into(self, x: int, expression: _Operand) -> None:
         """x = expression, which must not depend on x."""
         if isinstance(expression, Number):
-            self.set_constant(x, expression.value)
+            self.code.set_constant(x, expression.value)
         elif (word := self.plain(expression)) is not None:
-            self.copy(x, word)
+            self.code.copy(x, word)
         elif isinstance(expression, Element):
             self.read_element(x, expression)
         elif isinstance(expression, Negation):
             with self.operand(expression.operand) as y:
-                self.negate(x, y)
+                self.code.negate(x, y)
         elif expression.token.text in "+-":
             self.into(x, expression.left)
             self.accumulate(x, expression.right, expression.token.text)
@@ -378,34 +311,10 @@ class _Compiler:
     def accumulate(self, x: int, right: Expression, sign: str) -> None:
         """x += right or x -= right, as the sign says."""
         if isinstance(right, Number):
-            self.add_constant(x, right.value if sign == "+" else -right.value)
+            self.code.add_constant(x, right.value if sign == "+" else -right.value)
             return
         with self.operand(right) as y:
-            (self.add if sign == "+" else self.subtract)(x, y)
-
-    def absolute(self, w: int, v: int, if_negative: Callable[[], None]) -> None:
-        """w = |v|, and more to do where v < 0."""
-        positive, after = _Label(), _Label()
-        self.clear(w)
-        self.subleq(v, w, positive)
-        if_negative()
-        self.goto(after)
-        self.place(positive)
-        self.copy(w, v)
-        self.place(after)
-
-    def double_while(self, doubled: tuple[int, int], measure: int, bound: int) -> None:
-        """Double two words as long as twice the measure, one of them, is at most the bound."""
-        again, test = _Label(), _Label()
-        self.goto(test)
-        self.place(again)
-        for word in doubled:
-            self.add(word, word)
-        self.place(test)
-        with self.temporary() as u:
-            self.copy(u, measure)
-            self.add(u, measure)
-            self.subleq(bound, u, again)
+            (self.code.add if sign == "+" else self.code.subtract)(x, y)
 
     def product(self, target: int, left: Expression, right: Expression) -> None:
         """Add the largest doubling of x that still fits, until |y| of them are added."""
@@ -414,85 +323,75 @@ class _Compiler:
         again, after = _Label(), _Label()
         with (
             self.operand(left) as x,
-            self.temporary() as signed,
-            self.temporary() as n,
-            self.temporary() as p,
-            self.temporary() as k,
+            self.code.temporary() as signed,
+            self.code.temporary() as n,
+            self.code.temporary() as p,
+            self.code.temporary() as k,
         ):
             if isinstance(right, Number):
-                (self.copy if right.value >= 0 else self.negate)(signed, x)
-                self.set_constant(n, abs(right.value))
+                (self.code.copy if right.value >= 0 else self.code.negate)(signed, x)
+                self.code.set_constant(n, abs(right.value))
             else:
                 with self.operand(right) as y:
-                    self.copy(signed, x)
-                    self.absolute(n, y, lambda: self.negate(signed, x))
-            self.clear(target)
-            self.place(again)
-            self.subleq(self.zero, n, after)
-            self.copy(p, signed)
-            self.set_constant(k, 1)
-            self.double_while((p, k), measure=k, bound=n)
-            self.subtract(n, k)
-            self.add(target, p)
-            self.goto(again)
-            self.place(after)
+                    self.code.copy(signed, x)
+                    self.code.absolute(n, y, lambda: self.code.negate(signed, x))
+            self.code.clear(target)
+            self.code.place(again)
+            self.code.subleq(self.code.zero, n, after)
+            self.code.copy(p, signed)
+            self.code.set_constant(k, 1)
+            self.code.double_while((p, k), measure=k, bound=n)
+            self.code.subtract(n, k)
+            self.code.add(target, p)
+            self.code.goto(again)
+            self.code.place(after)
 
     def division(self, target: int, left: Expression, right: Expression, remainder: bool) -> None:
         """Subtract the largest doubling of |y| that still fits from |x|, then apply the sign."""
         again, after = _Label(), _Label()
         with (
             self.operand(left) as x,
-            self.temporary() as negative,
-            self.temporary() as r,
-            self.temporary() as d,
-            self.temporary() as q,
-            self.temporary() as p,
-            self.temporary() as k,
+            self.code.temporary() as negative,
+            self.code.temporary() as r,
+            self.code.temporary() as d,
+            self.code.temporary() as q,
+            self.code.temporary() as p,
+            self.code.temporary() as k,
         ):
             if isinstance(right, Number):
                 flipped = right.value < 0 and not remainder
-                self.set_constant(negative, int(flipped))
-                self.absolute(r, x, lambda: self.set_constant(negative, int(not flipped)))
-                self.set_constant(d, abs(right.value))
+                self.code.set_constant(negative, int(flipped))
+                self.code.absolute(r, x, lambda: self.code.set_constant(negative, int(not flipped)))
+                self.code.set_constant(d, abs(right.value))
             else:
                 with self.operand(right) as y:
-                    self.jump_if_zero(y, self.trap)
-                    self.clear(negative)
-                    self.absolute(r, x, lambda: self.dividend_sign(negative, remainder))
-                    self.absolute(d, y, lambda: self.divisor_sign(negative, remainder))
-            self.clear(q)
-            self.place(again)
+                    self.code.jump_if_zero(y, self.code.trap)
+                    self.code.clear(negative)
+                    self.code.absolute(r, x, lambda: self.dividend_sign(negative, remainder))
+                    self.code.absolute(d, y, lambda: self.divisor_sign(negative, remainder))
+            self.code.clear(q)
+            self.code.place(again)
             self.jump_if_less(_Word(r), _Word(d), after)
-            self.copy(p, d)
-            self.set_constant(k, 1)
-            self.double_while((p, k), measure=p, bound=r)
-            self.subtract(r, p)
-            self.add(q, k)
-            self.goto(again)
-            self.place(after)
-            self.signed(target, r if remainder else q, negative)
+            self.code.copy(p, d)
+            self.code.set_constant(k, 1)
+            self.code.double_while((p, k), measure=p, bound=r)
+            self.code.subtract(r, p)
+            self.code.add(q, k)
+            self.code.goto(again)
+            self.code.place(after)
+            self.code.signed(target, r if remainder else q, negative)
 
     def dividend_sign(self, negative: int, remainder: bool) -> None:
         """Of a dividend below 0."""
-        self.set_constant(negative, 1)
+        self.code.set_constant(negative, 1)
 
     def divisor_sign(self, negative: int, remainder: bool) -> None:
         """Of a divisor below 0: it turns a quotient's sign, a remainder keeps the dividend's."""
         if not remainder:
-            with self.temporary() as t:
-                self.set_constant(t, 1)
-                self.subtract(t, negative)
-                self.copy(negative, t)
-
-    def signed(self, x: int, y: int, negative: int) -> None:
-        """x = -y where ``negative`` is 1, y where it is 0."""
-        positive, after = _Label(), _Label()
-        self.subleq(self.zero, negative, positive)
-        self.negate(x, y)
-        self.goto(after)
-        self.place(positive)
-        self.copy(x, y)
-        self.place(after)
+            with self.code.temporary() as t:
+                self.code.set_constant(t, 1)
+                self.code.subtract(t, negative)
+                self.code.copy(negative, t)
 
     # arrays
 
@@ -504,49 +403,49 @@ class _Compiler:
         elements = self.arrays[array]
         cases = [_Label() for _ in elements]
         after = _Label()
-        with self.temporary() as t:
+        with self.code.temporary() as t:
             self.into(t, index)
-            self.subleq(self.constant(-1), t, self.trap)  # index + 1, at most 0
+            self.code.subleq(self.code.constant(-1), t, self.code.trap)  # index + 1, at most 0
             for label in cases:
-                self.subleq(self.constant(1), t, label)
-        self.goto(self.trap)
+                self.code.subleq(self.code.constant(1), t, label)
+        self.code.goto(self.code.trap)
         for label, element in zip(cases, elements, strict=True):
-            self.place(label)
+            self.code.place(label)
             case(element, after)
             if label is not cases[-1]:
                 self.leave_case(after)
-        self.place(after)
+        self.code.place(after)
 
     def leave_case(self, after: _Label) -> None:
-        self.goto(after)
+        self.code.goto(after)
 
     def read_element(self, x: int, element: Element) -> None:
         """x = a[i]"""
         self.select(element.array, element.index, self.fetch)
-        self.clear(x)
-        self.subleq(self.z, x)
-        self.clear(self.z)
+        self.code.clear(x)
+        self.code.subleq(self.code.z, x)
+        self.code.clear(self.code.z)
 
     def fetch(self, place: int, after: _Label) -> None:
         """$z = -place"""
-        self.subleq(place, self.z, after)
+        self.code.subleq(place, self.code.z, after)
 
     def write_element(self, element: Element, value: Expression) -> None:
         """a[i] = value"""
-        with self.temporary() as w:
+        with self.code.temporary() as w:
             if isinstance(value, Number):
-                self.set_constant(w, -value.value)
+                self.code.set_constant(w, -value.value)
             else:
                 with self.operand(value) as v:
-                    self.negate(w, v)
+                    self.code.negate(w, v)
             self.select(
                 element.array, element.index, lambda place, after: self.store(place, w, after)
             )
 
     def store(self, place: int, w: int, after: _Label) -> None:
         """place = -w"""
-        self.clear(place)
-        self.subleq(w, place, after)
+        self.code.clear(place)
+        self.code.subleq(w, place, after)
 
     # conditions
 
@@ -571,7 +470,7 @@ class _Compiler:
             after = _Label()
             self.jump(left, after, when=not when)
             self.jump(right, label, when=when)
-            self.place(after)
+            self.code.place(after)
 
     def compare(
         self, left: Expression, right: Expression, label: _Label, relation: str, when: bool
@@ -579,10 +478,12 @@ class _Compiler:
         """To a label if a relation holds, or if its opposite does."""
         relation = relation if when else OPPOSITE[relation]
         if relation in ("==", "!="):
-            with self.temporary() as t:
+            with self.code.temporary() as t:
                 self.into(t, left)
                 self.accumulate(t, right, "-")
-                (self.jump_if_zero if relation == "==" else self.jump_unless_zero)(t, label)
+                (self.code.jump_if_zero if relation == "==" else self.code.jump_unless_zero)(
+                    t, label
+                )
             return
         if relation in (">", ">="):
             left, right = right, left
@@ -592,37 +493,16 @@ class _Compiler:
         """To a label if left <= right."""
         if isinstance(right, Number) and right.value == 0:
             with self.operand(left) as x:
-                self.subleq(self.zero, x, label)
+                self.code.subleq(self.code.zero, x, label)
             return
-        with self.temporary() as t:
+        with self.code.temporary() as t:
             self.into(t, left)
             with self.operand(right) as y:
-                self.subleq(y, t, label)
+                self.code.subleq(y, t, label)
 
     def jump_if_less(self, left: _Operand, right: _Operand, label: _Label) -> None:
         """To a label if left < right."""
         after = _Label()
         self.jump_if_at_most(right, left, after)
-        self.goto(label)
-        self.place(after)
-
-    def jump_if_zero(self, x: int, label: _Label) -> None:
-        at_most, after = _Label(), _Label()
-        self.subleq(self.zero, x, at_most)
-        self.goto(after)
-        self.place(at_most)
-        with self.temporary() as h:
-            self.clear(h)
-            self.subleq(x, h, label)
-        self.place(after)
-
-    def jump_unless_zero(self, x: int, label: _Label) -> None:
-        at_most, after = _Label(), _Label()
-        self.subleq(self.zero, x, at_most)
-        self.goto(label)
-        self.place(at_most)
-        with self.temporary() as h:
-            self.clear(h)
-            self.subleq(x, h, after)
-        self.goto(label)
-        self.place(after)
+        self.code.goto(label)
+        self.code.place(after)

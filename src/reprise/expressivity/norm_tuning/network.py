@@ -342,7 +342,7 @@ def reconstruct(
     exact: bool = False,
     final_relu: bool = False,
     method: Method = "auto",
-    rng: np.random.Generator | int = 0,
+    rng: np.random.Generator | int,
 ) -> NormTunedNetwork:
     """Draw a random network and tune its scales and shifts until it *is* the target.
 

@@ -59,7 +59,7 @@ def trained_layers(
     ]
 
 
-def ball(radius: float, count: int, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def ball(radius: float, count: int, n: int, *, rng: np.random.Generator) -> NDArray[np.float64]:
     """Uniform points of the ball of a radius: float64 (count, n)."""
     points = rng.standard_normal((count, n))
     points /= np.linalg.norm(points, axis=1, keepdims=True)
@@ -77,7 +77,7 @@ def relative_error(
 
 
 def redrawn(
-    layers: Sequence[tuple[NDArray, NDArray]], factor: float, rng: np.random.Generator
+    layers: Sequence[tuple[NDArray, NDArray]], factor: float, *, rng: np.random.Generator
 ) -> list[NDArray[np.float64]]:
     """The dense random weights that a generator gives, drawn once more and never tuned."""
     drawn: list[NDArray[np.float64]] = []

@@ -64,7 +64,7 @@ def side_by_side(function: Callable[[S], T], items: Iterable[S]) -> list[T]:
         return in_parallel(function, items)
 
 
-def gaussian_target(m: int, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def gaussian_target(m: int, n: int, *, rng: np.random.Generator) -> NDArray[np.float64]:
     """A target with independent N(0, 1/n) entries: float64 (m, n)."""
     return rng.standard_normal((m, n)) / math.sqrt(n)
 
@@ -122,7 +122,7 @@ def dead_counts(W1: ArrayLike, W2: ArrayLike) -> tuple[int, int]:
 
 
 def rank_profile(
-    d: int, width: int, density: float, n_trials: int, rng: np.random.Generator
+    d: int, width: int, density: float, n_trials: int, *, rng: np.random.Generator
 ) -> RankProfile:
     """Draw sparse random pairs for Gaussian d x d targets and count successes.
 
@@ -155,13 +155,13 @@ def rank_profile(
 
     def trial(own: np.random.Generator) -> tuple[int, int, int]:
         W1, W2 = random_block(d, d, width, density=density, rng=own)
-        return succeeds(W1, W2, gaussian_target(d, d, own)), *dead_counts(W1, W2)
+        return succeeds(W1, W2, gaussian_target(d, d, rng=own)), *dead_counts(W1, W2)
 
     success, rows, columns = np.sum(side_by_side(trial, rng.spawn(n_trials)), axis=0)
     return RankProfile(int(success), float(rows / n_trials), float(columns / n_trials))
 
 
-def smallest_width(m: int, n: int, rng: np.random.Generator) -> int:
+def smallest_width(m: int, n: int, *, rng: np.random.Generator) -> int:
     """Least k for which the first k neurons of one dense draw reach one Gaussian target.
 
     Bisection over prefixes of a draw of 2 m n neurons: more neurons can only help.
@@ -182,7 +182,7 @@ def smallest_width(m: int, n: int, rng: np.random.Generator) -> int:
         If all 2 m n neurons do not suffice.
     """
     W1, W2 = random_block(n, m, 2 * m * n, rng=rng)
-    target = gaussian_target(m, n, rng)
+    target = gaussian_target(m, n, rng=rng)
 
     def enough(k: int) -> bool:
         return relative_residual(W1[:k], W2[:, :k], target) < ACCEPTED

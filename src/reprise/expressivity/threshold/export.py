@@ -1,66 +1,15 @@
-"""The network as something else: a torch module, a Verilog netlist, words of 64 points.
+"""The network as something else: a Verilog netlist, words of 64 points.
 
-*Ours.* All three evaluate the same gates; tests hold them against `ThresholdNetwork.forward`.
+*Ours.* Both evaluate the same gates; tests hold them against `ThresholdNetwork.forward`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
 
 from reprise.expressivity.threshold import kernels
-from reprise.expressivity.threshold.network import ThresholdLayer, ThresholdNetwork, read_number
-
-if TYPE_CHECKING:
-    import torch
-
-FLOAT32_EXACT = 1 << 24
-
-
-def largest_sum(layer: ThresholdLayer) -> int:
-    """A bound of any partial sum of a gate of an integer layer, its threshold included."""
-    sums = np.repeat(np.asarray(abs(layer.weight).sum(axis=1)).ravel(), layer.copies)
-    return int((sums + np.abs(layer.threshold)).max(initial=0))
-
-
-def torch_module(network: ThresholdNetwork) -> torch.nn.Module:
-    """See `ThresholdNetwork.to_torch`."""
-    import torch
-
-    for layer in network.layers[1:]:
-        if largest_sum(layer) >= FLOAT32_EXACT:
-            raise ValueError(f"sums must stay below 2^24, got up to {largest_sum(layer)}")
-
-    class Gates(torch.nn.Module):
-        """``W x >= threshold``, as float32."""
-
-        def __init__(self, layer: ThresholdLayer) -> None:
-            super().__init__()
-            dtype = torch.float32 if layer.is_integer else torch.float64
-            self.register_buffer("threshold", torch.tensor(layer.threshold, dtype=dtype))
-            self.register_buffer("weight", _torch_weight(layer, dtype))
-            self.copies = layer.copies
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            sums = (self.weight @ x.T.to(self.weight.dtype)).T  # (n, gates)
-            sums = sums.repeat_interleave(self.copies, dim=1)
-            return (sums >= self.threshold).to(torch.float32)
-
-    return torch.nn.Sequential(*(Gates(layer) for layer in network.layers))
-
-
-def _torch_weight(layer: ThresholdLayer, dtype: torch.dtype) -> torch.Tensor:
-    import torch
-
-    if not sparse.issparse(layer.weight):
-        return torch.tensor(layer.weight, dtype=dtype)
-    w = layer.weight.tocoo()
-    places = torch.tensor(np.stack(w.coords).astype(np.int64))
-    values = torch.tensor(w.data, dtype=dtype)
-    return torch.sparse_coo_tensor(places, values, w.shape, check_invariants=True).coalesce()
+from reprise.expressivity.threshold.network import ThresholdNetwork, largest_sum, read_number
 
 
 def forward_sliced(network: ThresholdNetwork, signs: ArrayLike) -> NDArray[np.uint8]:

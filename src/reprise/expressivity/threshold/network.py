@@ -22,6 +22,8 @@ from reprise.runtime import atomic_write, thread_count
 if TYPE_CHECKING:
     import torch
 
+FLOAT32_EXACT = 1 << 24
+
 Bits = NDArray[np.uint8]
 Matrix = np.ndarray | sparse.csr_array
 
@@ -245,9 +247,28 @@ class ThresholdNetwork:
         ValueError
             If a gate's sum may pass 2^24.
         """
-        from reprise.expressivity.threshold.export import torch_module
+        import torch
 
-        return torch_module(self)
+        for layer in self.layers[1:]:
+            if largest_sum(layer) >= FLOAT32_EXACT:
+                raise ValueError(f"sums must stay below 2^24, got up to {largest_sum(layer)}")
+
+        class Gates(torch.nn.Module):
+            """``W x >= threshold``, as float32."""
+
+            def __init__(self, layer: ThresholdLayer) -> None:
+                super().__init__()
+                dtype = torch.float32 if layer.is_integer else torch.float64
+                self.register_buffer("threshold", torch.tensor(layer.threshold, dtype=dtype))
+                self.register_buffer("weight", _torch_weight(layer, dtype))
+                self.copies = layer.copies
+
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
+                sums = (self.weight @ x.T.to(self.weight.dtype)).T  # (n, gates)
+                sums = sums.repeat_interleave(self.copies, dim=1)
+                return (sums >= self.threshold).to(torch.float32)
+
+        return torch.nn.Sequential(*(Gates(layer) for layer in self.layers))
 
 
 def read_number(bits: Bits) -> Bits:
@@ -266,3 +287,20 @@ def _compiled(layer: ThresholdLayer) -> tuple[ThresholdLayer, tuple]:
         weight.data.astype(np.int32),
         layer.threshold.astype(np.int64),
     )
+
+
+def largest_sum(layer: ThresholdLayer) -> int:
+    """A bound of any partial sum of a gate of an integer layer, its threshold included."""
+    sums = np.repeat(np.asarray(abs(layer.weight).sum(axis=1)).ravel(), layer.copies)
+    return int((sums + np.abs(layer.threshold)).max(initial=0))
+
+
+def _torch_weight(layer: ThresholdLayer, dtype: torch.dtype) -> torch.Tensor:
+    import torch
+
+    if not sparse.issparse(layer.weight):
+        return torch.tensor(layer.weight, dtype=dtype)
+    w = layer.weight.tocoo()
+    places = torch.tensor(np.stack(w.coords).astype(np.int64))
+    values = torch.tensor(w.data, dtype=dtype)
+    return torch.sparse_coo_tensor(places, values, w.shape, check_invariants=True).coalesce()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -73,8 +74,8 @@ class RateTerms:
 
 
 def rate_terms(
-    method: Literal[minibatch, local],
-    scheme: Literal[with_replacement, random_reshuffling, synchronized],
+    method: Literal["minibatch", "local"],
+    scheme: Literal["with_replacement", "random_reshuffling", "synchronized"],
     M: int,
     N: int,
     B: int,
@@ -132,8 +133,8 @@ def rate_terms(
 
 
 def theory_rate(
-    method: Literal[minibatch, local],
-    scheme: Literal[with_replacement, random_reshuffling, synchronized],
+    method: Literal["minibatch", "local"],
+    scheme: Literal["with_replacement", "random_reshuffling", "synchronized"],
     M: int,
     N: int,
     B: int,

@@ -21,7 +21,7 @@ from reprise.shuffling.problems.spaces import (
 )
 
 PiecewiseQuadratic = GluedSum.balanced
-"""The paper's glued parabolas, ``PiecewiseQuadratic(n, curvature_right, curvature_left, noise)``."""
+"""Glued parabolas: ``PiecewiseQuadratic(n, curvature_right, curvature_left, noise)``."""
 
 __all__ = [
     "Copies",
