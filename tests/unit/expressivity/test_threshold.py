@@ -722,7 +722,7 @@ def test_refining_needs_no_order():
     used, alive, known = kernels.refine(columns.T.copy(), classes, members, 4, 1)
     assert (used, alive, known) == (2, 0, 4)
     assert sorted(members) == [0, 1, 2, 3]
-    assert export.largest_sum(identity_layer(2, "x")) == 2
+    assert network.largest_sum(identity_layer(2, "x")) == 2
 
 
 # --- the chapter ----------------------------------------------------------------------------------

@@ -1,10 +1,8 @@
 """From the small language to SUBLEQ: every construct in the one instruction there is.
 
-Below, ``x y L`` stands for ``mem[y] -= mem[x]; to L if mem[y] <= 0``. Two words are always there:
-``$zero`` holds 0, and ``$z`` holds 0 between constructs: through it, as its negative, a value is
-added or copied. Temporaries ``$t1``, ... are taken when they are needed and used again; a constant
-k is the word ``$k``. Products, quotients and remainders double their way up, so that they cost a
-square of a logarithm, and no intermediate result leaves the range of the operands and the result.
+`macros` has what a few instructions do with words; here the tree decides which. Products, quotients
+and remainders double their way up, so that they cost a square of a logarithm, and no intermediate
+result leaves the range of the operands and the result.
 """
 
 from __future__ import annotations
@@ -17,8 +15,10 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from reprise.expressivity.looped.assembler import ZERO, SubleqProgram
-from reprise.expressivity.looped.language import (
+from reprise.expressivity.looped.assembler import SubleqProgram
+from reprise.expressivity.looped.macros import Code, Label
+from reprise.expressivity.looped.parser import parse_source
+from reprise.expressivity.looped.tree import (
     Arithmetic,
     Assignment,
     Condition,
@@ -34,7 +34,6 @@ from reprise.expressivity.looped.language import (
     Statement,
     Variable,
     While,
-    parse_source,
 )
 
 OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}
@@ -110,40 +109,20 @@ class _Word:
     address: int
 
 
-class _Label:
-    """A place in the code, known when it is reached."""
-
-    at: int | None = None
-
-
-class _Instruction(NamedTuple):
-    a: int
-    b: int
-    target: _Label | None
-    line: int
-
-
 class _Loop(NamedTuple):
-    again: _Label
-    exit: _Label
+    again: Label
+    exit: Label
 
 
 _Operand: TypeAlias = Expression | _Word
 
 
 class _Compiler:
-    """Code and memory as they grow, a small method a construct."""
+    """A small method a construct, each of which adds to the code."""
 
     def __init__(self, source: Source) -> None:
-        self.source, self.line = source, 1
-        self.memory: list[int] = []
-        self.names: dict[str, int] = {}
-        self.code: list[_Instruction] = []
-        self.free: list[int] = []
-        self.temporaries = 0
+        self.source, self.code = source, Code()
         self.loops: list[_Loop] = []
-        self.code.end, self.code.trap = _Label(), _Label()
-        self.code.zero, self.code.z = self.code.new_word(ZERO, 0), self.code.new_word("$z", 0)
         self.arrays: dict[str, list[int]] = {}
         for name, value in source.variables.items():
             if isinstance(value, tuple):
@@ -155,40 +134,14 @@ class _Compiler:
 
     def compile(self) -> SubleqProgram:
         self.block(self.source.body)
-        self.line = self.source.last_line
-        trapped = any(instruction.target is self.code.trap for instruction in self.code)
-        for stop in (self.code.end, self.code.trap)[: 1 + trapped]:
-            self.code.place(stop)
-            self.code.goto(stop)
-        targets = {
-            id(i.target): i.target
-            for i in self.code
-            if i.target not in (self.code.end, self.code.trap)
-        }
-        places = sorted({label.at for label in targets.values() if label is not None})
-        labels = {f"L{number}": at for number, at in enumerate(places, start=1)}
-        labels["end"] = self.code.end.at
-        if trapped:
-            labels["trap"] = self.code.trap.at
-        program = [
-            (i.a, i.b, at + 1 if i.target is None else i.target.at)
-            for at, i in enumerate(self.code)
-        ]
-        return SubleqProgram(
-            memory=np.array(self.memory, np.int64),
-            program=np.array(program, np.int64),
-            names=self.names,
-            labels=labels,
-            lines=tuple(i.line for i in self.code),
-            end=labels["end"],
-            trap=labels.get("trap"),
-        )
+        self.code.line = self.source.last_line
+        return self.code.program()
 
     # statements
 
     def block(self, body: tuple[Statement, ...]) -> None:
         for statement in body:
-            self.line = statement.token.line
+            self.code.line = statement.token.line
             self.statement(statement)
 
     def statement(self, statement: Statement) -> None:
@@ -221,18 +174,19 @@ class _Compiler:
             self.into(x, value)
 
     def repeat(self, statement: While) -> None:
-        loop = _Loop(_Label(), _Label())
-        self.code.place(loop.again)
+        code = self.code
+        loop = _Loop(Label(), Label())
+        code.place(loop.again)
         self.jump(statement.condition, loop.exit, when=False)
         self.loops.append(loop)
         self.block(statement.body)
         self.loops.pop()
-        self.line = statement.token.line
-        self.code.goto(loop.again)
-        self.code.place(loop.exit)
+        code.line = statement.token.line
+        code.goto(loop.again)
+        code.place(loop.exit)
 
     def choose(self, statement: If) -> None:
-        otherwise, after = _Label(), _Label()
+        otherwise, after = Label(), Label()
         self.jump(statement.condition, otherwise, when=False)
         self.block(statement.body)
         if statement.otherwise:
@@ -242,13 +196,14 @@ class _Compiler:
         self.code.place(after)
 
     def leave(self, statement: Leave) -> None:
+        code = self.code
         word = statement.token.text
         if word == "halt":
-            self.code.goto(self.code.end)
+            code.goto(code.end)
         elif word == "break":
-            self.code.goto(self.loops[-1].exit)
+            code.goto(self.loops[-1].exit)
         else:
-            self.code.goto(self.loops[-1].again)
+            code.goto(self.loops[-1].again)
 
     # numbers
 
@@ -257,7 +212,7 @@ class _Compiler:
         if isinstance(expression, _Word):
             return expression.address
         if isinstance(expression, Variable):
-            return self.names[expression.name]
+            return self.code.names[expression.name]
         if isinstance(expression, Number):
             return self.code.constant(expression.value)
         if isinstance(expression, Element) and isinstance(expression.index, Number):
@@ -318,68 +273,70 @@ class _Compiler:
 
     def product(self, target: int, left: Expression, right: Expression) -> None:
         """Add the largest doubling of x that still fits, until |y| of them are added."""
+        code = self.code
         if isinstance(left, Number):
             left, right = right, left
-        again, after = _Label(), _Label()
+        again, after = Label(), Label()
         with (
             self.operand(left) as x,
-            self.code.temporary() as signed,
-            self.code.temporary() as n,
-            self.code.temporary() as p,
-            self.code.temporary() as k,
+            code.temporary() as signed,
+            code.temporary() as n,
+            code.temporary() as p,
+            code.temporary() as k,
         ):
             if isinstance(right, Number):
-                (self.code.copy if right.value >= 0 else self.code.negate)(signed, x)
-                self.code.set_constant(n, abs(right.value))
+                (code.copy if right.value >= 0 else code.negate)(signed, x)
+                code.set_constant(n, abs(right.value))
             else:
                 with self.operand(right) as y:
-                    self.code.copy(signed, x)
-                    self.code.absolute(n, y, lambda: self.code.negate(signed, x))
-            self.code.clear(target)
-            self.code.place(again)
-            self.code.subleq(self.code.zero, n, after)
-            self.code.copy(p, signed)
-            self.code.set_constant(k, 1)
-            self.code.double_while((p, k), measure=k, bound=n)
-            self.code.subtract(n, k)
-            self.code.add(target, p)
-            self.code.goto(again)
-            self.code.place(after)
+                    code.copy(signed, x)
+                    code.absolute(n, y, lambda: code.negate(signed, x))
+            code.clear(target)
+            code.place(again)
+            code.subleq(code.zero, n, after)
+            code.copy(p, signed)
+            code.set_constant(k, 1)
+            code.double_while((p, k), measure=k, bound=n)
+            code.subtract(n, k)
+            code.add(target, p)
+            code.goto(again)
+            code.place(after)
 
     def division(self, target: int, left: Expression, right: Expression, remainder: bool) -> None:
         """Subtract the largest doubling of |y| that still fits from |x|, then apply the sign."""
-        again, after = _Label(), _Label()
+        code = self.code
+        again, after = Label(), Label()
         with (
             self.operand(left) as x,
-            self.code.temporary() as negative,
-            self.code.temporary() as r,
-            self.code.temporary() as d,
-            self.code.temporary() as q,
-            self.code.temporary() as p,
-            self.code.temporary() as k,
+            code.temporary() as negative,
+            code.temporary() as r,
+            code.temporary() as d,
+            code.temporary() as q,
+            code.temporary() as p,
+            code.temporary() as k,
         ):
             if isinstance(right, Number):
                 flipped = right.value < 0 and not remainder
-                self.code.set_constant(negative, int(flipped))
-                self.code.absolute(r, x, lambda: self.code.set_constant(negative, int(not flipped)))
-                self.code.set_constant(d, abs(right.value))
+                code.set_constant(negative, int(flipped))
+                code.absolute(r, x, lambda: code.set_constant(negative, int(not flipped)))
+                code.set_constant(d, abs(right.value))
             else:
                 with self.operand(right) as y:
-                    self.code.jump_if_zero(y, self.code.trap)
-                    self.code.clear(negative)
-                    self.code.absolute(r, x, lambda: self.dividend_sign(negative, remainder))
-                    self.code.absolute(d, y, lambda: self.divisor_sign(negative, remainder))
-            self.code.clear(q)
-            self.code.place(again)
+                    code.jump_if_zero(y, code.trap)
+                    code.clear(negative)
+                    code.absolute(r, x, lambda: self.dividend_sign(negative, remainder))
+                    code.absolute(d, y, lambda: self.divisor_sign(negative, remainder))
+            code.clear(q)
+            code.place(again)
             self.jump_if_less(_Word(r), _Word(d), after)
-            self.code.copy(p, d)
-            self.code.set_constant(k, 1)
-            self.code.double_while((p, k), measure=p, bound=r)
-            self.code.subtract(r, p)
-            self.code.add(q, k)
-            self.code.goto(again)
-            self.code.place(after)
-            self.code.signed(target, r if remainder else q, negative)
+            code.copy(p, d)
+            code.set_constant(k, 1)
+            code.double_while((p, k), measure=p, bound=r)
+            code.subtract(r, p)
+            code.add(q, k)
+            code.goto(again)
+            code.place(after)
+            code.signed(target, r if remainder else q, negative)
 
     def dividend_sign(self, negative: int, remainder: bool) -> None:
         """Of a dividend below 0."""
@@ -387,46 +344,49 @@ class _Compiler:
 
     def divisor_sign(self, negative: int, remainder: bool) -> None:
         """Of a divisor below 0: it turns a quotient's sign, a remainder keeps the dividend's."""
+        code = self.code
         if not remainder:
-            with self.code.temporary() as t:
-                self.code.set_constant(t, 1)
-                self.code.subtract(t, negative)
-                self.code.copy(negative, t)
+            with code.temporary() as t:
+                code.set_constant(t, 1)
+                code.subtract(t, negative)
+                code.copy(negative, t)
 
     # arrays
 
-    def select(self, array: str, index: Expression, case: Callable[[int, _Label], None]) -> None:
+    def select(self, array: str, index: Expression, case: Callable[[int, Label], None]) -> None:
         """Do what ``case`` does with the element at an index; a bad index ends in the trap.
 
         A case ends in a subtraction, which may or may not jump to the label that it is given.
         """
+        code = self.code
         elements = self.arrays[array]
-        cases = [_Label() for _ in elements]
-        after = _Label()
-        with self.code.temporary() as t:
+        cases = [Label() for _ in elements]
+        after = Label()
+        with code.temporary() as t:
             self.into(t, index)
-            self.code.subleq(self.code.constant(-1), t, self.code.trap)  # index + 1, at most 0
+            code.subleq(code.constant(-1), t, code.trap)  # index + 1, at most 0
             for label in cases:
-                self.code.subleq(self.code.constant(1), t, label)
-        self.code.goto(self.code.trap)
+                code.subleq(code.constant(1), t, label)
+        code.goto(code.trap)
         for label, element in zip(cases, elements, strict=True):
-            self.code.place(label)
+            code.place(label)
             case(element, after)
             if label is not cases[-1]:
                 self.leave_case(after)
-        self.code.place(after)
+        code.place(after)
 
-    def leave_case(self, after: _Label) -> None:
+    def leave_case(self, after: Label) -> None:
         self.code.goto(after)
 
     def read_element(self, x: int, element: Element) -> None:
         """x = a[i]"""
+        code = self.code
         self.select(element.array, element.index, self.fetch)
-        self.code.clear(x)
-        self.code.subleq(self.code.z, x)
-        self.code.clear(self.code.z)
+        code.clear(x)
+        code.subleq(code.z, x)
+        code.clear(code.z)
 
-    def fetch(self, place: int, after: _Label) -> None:
+    def fetch(self, place: int, after: Label) -> None:
         """$z = -place"""
         self.code.subleq(place, self.code.z, after)
 
@@ -442,14 +402,14 @@ class _Compiler:
                 element.array, element.index, lambda place, after: self.store(place, w, after)
             )
 
-    def store(self, place: int, w: int, after: _Label) -> None:
+    def store(self, place: int, w: int, after: Label) -> None:
         """place = -w"""
         self.code.clear(place)
         self.code.subleq(w, place, after)
 
     # conditions
 
-    def jump(self, condition: Condition, label: _Label, *, when: bool) -> None:
+    def jump(self, condition: Condition, label: Label, *, when: bool) -> None:
         """To a label if a condition is ``when``."""
         if isinstance(condition, Not):
             self.jump(condition.operand, label, when=not when)
@@ -460,20 +420,20 @@ class _Compiler:
             self.compare(condition.left, condition.right, label, relation, when)
 
     def junction(
-        self, left: Condition, right: Condition, label: _Label, word: str, when: bool
+        self, left: Condition, right: Condition, label: Label, word: str, when: bool
     ) -> None:
         """Short-circuit: the first operand alone may settle where to go."""
         if when == (word == "or"):
             self.jump(left, label, when=when)
             self.jump(right, label, when=when)
         else:
-            after = _Label()
+            after = Label()
             self.jump(left, after, when=not when)
             self.jump(right, label, when=when)
             self.code.place(after)
 
     def compare(
-        self, left: Expression, right: Expression, label: _Label, relation: str, when: bool
+        self, left: Expression, right: Expression, label: Label, relation: str, when: bool
     ) -> None:
         """To a label if a relation holds, or if its opposite does."""
         relation = relation if when else OPPOSITE[relation]
@@ -489,20 +449,21 @@ class _Compiler:
             left, right = right, left
         (self.jump_if_less if relation in "<>" else self.jump_if_at_most)(left, right, label)
 
-    def jump_if_at_most(self, left: _Operand, right: _Operand, label: _Label) -> None:
+    def jump_if_at_most(self, left: _Operand, right: _Operand, label: Label) -> None:
         """To a label if left <= right."""
+        code = self.code
         if isinstance(right, Number) and right.value == 0:
             with self.operand(left) as x:
-                self.code.subleq(self.code.zero, x, label)
+                code.subleq(code.zero, x, label)
             return
-        with self.code.temporary() as t:
+        with code.temporary() as t:
             self.into(t, left)
             with self.operand(right) as y:
-                self.code.subleq(y, t, label)
+                code.subleq(y, t, label)
 
-    def jump_if_less(self, left: _Operand, right: _Operand, label: _Label) -> None:
+    def jump_if_less(self, left: _Operand, right: _Operand, label: Label) -> None:
         """To a label if left < right."""
-        after = _Label()
+        after = Label()
         self.jump_if_at_most(right, left, after)
         self.code.goto(label)
         self.code.place(after)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 
 from reprise.expressivity.threshold import kernels
 from reprise.expressivity.threshold.network import ThresholdNetwork, largest_sum, read_number
