@@ -16,13 +16,13 @@ from reprise.expressivity.threshold import (
     bounds,
     codes,
     construction,
-    export,
     kernels,
     page,
     points,
     widths,
 )
 from reprise.expressivity.threshold.construction import MemorizationError
+from reprise.expressivity.threshold.network import largest_sum
 from reprise.expressivity.threshold.widths import Widths
 from reprise.parameters import ParameterError, knobs
 
@@ -722,7 +722,7 @@ def test_refining_needs_no_order():
     used, alive, known = kernels.refine(columns.T.copy(), classes, members, 4, 1)
     assert (used, alive, known) == (2, 0, 4)
     assert sorted(members) == [0, 1, 2, 3]
-    assert network.largest_sum(identity_layer(2, "x")) == 2
+    assert largest_sum(identity_layer(2, "x")) == 2
 
 
 # --- the chapter ----------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from reprise.expressivity.looped.assembler import (
 from reprise.expressivity.looped.compiled import CompiledMachine, Run
 from reprise.expressivity.looped.compiler import columns_for, compile_source, variables
 from reprise.expressivity.looped.errors import AssemblyError, CompileError, LanguageError
-from reprise.expressivity.looped.fleq import FleqMachine, product_error
+from reprise.expressivity.looped.fleq import FleqMachine
 from reprise.expressivity.looped.fleq_assembler import (
     FleqProgram,
     assemble_fleq,
@@ -32,6 +32,7 @@ from reprise.expressivity.looped.interpreter import (
 )
 from reprise.expressivity.looped.language import run_source
 from reprise.expressivity.looped.network import Budget, Head, Layer, LoopedTransformer
+from reprise.expressivity.looped.products import product_error
 from reprise.expressivity.looped.subleq import SubleqMachine
 from reprise.expressivity.looped.temperature import temperature_threshold
 

@@ -18,17 +18,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reprise.expressivity.looped.fleq import FleqMachine
+from reprise.expressivity.looped.fleq_kernels import FleqRows, Rows, SoftHeads, run_fleq_program
 from reprise.expressivity.looped.interpreter import LostProgramError
 from reprise.expressivity.looped.kernels import (
     LANES,
     LOST,
     RUNNING,
-    FleqRows,
-    Rows,
-    SoftHeads,
     Sparse,
     SubleqRows,
-    run_fleq_program,
     run_subleq_lanes,
 )
 from reprise.expressivity.looped.network import Head, Layer

@@ -13,19 +13,14 @@ from torch import Tensor
 from reprise.expressivity.looped.assembler import SubleqProgram
 from reprise.expressivity.looped.compiled import CompiledMachine
 from reprise.expressivity.looped.compiler import columns_for, compile_source, variables
-from reprise.expressivity.looped.fleq import OPS, FleqMachine
-from reprise.expressivity.looped.fleq_interpreter import run_fleq
-from reprise.expressivity.looped.fleq_programs import FleqTask
-from reprise.expressivity.looped.gadgets import code
+from reprise.expressivity.looped.fleq import FleqMachine
 from reprise.expressivity.looped.interpreter import (
     LostProgramError,
-    random_subleq,
     run_subleq,
     run_subleq_to_end,
     trace_all,
 )
 from reprise.expressivity.looped.language import run_source
-from reprise.expressivity.looped.network import Head
 from reprise.expressivity.looped.subleq import SubleqMachine
 
 
@@ -89,25 +84,6 @@ def differences(
             right = machine.init(memory, programs[running], pc)
             wrong += int((X[running].double() != right).flatten(1).any(dim=1).sum())
     return Differences(int(lengths.sum()), wrong)
-
-
-def scaled_programs(
-    rng: np.random.Generator, *, words: int, columns: int, least: int, bits: int, count: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Random programs whose memory of ``least`` bits is scaled up to ``bits``.
-
-    From one stream, programs of all word lengths take nearly the same way, so that a comparison of
-    word lengths compares nothing else.
-
-    Returns
-    -------
-    ndarray, shape (count, words), int64
-    ndarray, shape (count, columns - 2 - words, 3), int64
-    """
-    memories, programs = random_subleq(
-        rng, words=words, instructions=columns - 2 - words, bits=least, count=count
-    )
-    return memories * 2 ** (bits - least), programs
 
 
 def run_until_halted(machine: SubleqMachine, states: Tensor, limit: int) -> tuple[Tensor, int]:
@@ -261,160 +237,38 @@ def different_ends(sources: Sequence[tuple[str, int]], limit: int = 1_000_000) -
     return different
 
 
-def address_head(bits: int) -> tuple[Head, Tensor]:
-    """A bare decoder and a sequence of all codes: column i asks for address i.
-
-    Returns
-    -------
-    Head, Tensor of shape (bits, 2**bits)
-    """
-    eye = torch.eye(bits, dtype=torch.float64)
-    return Head(eye, eye, eye), torch.from_numpy(code(np.arange(2**bits), bits).T.copy())
-
-
-def measured_leak(bits: int, lam: float) -> float:
-    """Attention that the query for address 0 pays to other columns: one query, all 2^bits keys."""
-    head, codes = address_head(bits)
-    scores = (head.K @ codes).mT @ (head.Q @ codes[:, :1])
-    weights = (lam * scores).softmax(dim=-2)[:, 0]
-    return float(weights[1:].sum())
-
-
-def measured_temperature(bits: int, eps: float) -> float:
-    """Least inverse temperature with a leak of at most ``eps``, by bisection on the attention."""
-    low, high = 1e-3, 60.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (low, middle) if measured_leak(bits, middle) <= eps else (middle, high)
-    return high
-
-
 def slope(x: Sequence[float], y: Sequence[float]) -> float:
     """Least-squares slope of y over x."""
     return float(np.polyfit(x, y, 1)[0])
 
 
-@dataclass(frozen=True)
-class TaskRun:
-    """A FLEQ program's run on the machine.
-
-    Attributes
-    ----------
-    words : ndarray, shape (t + 1, k, dm, dm)
-        Before the first step and after each.
-    pc : ndarray, shape (t + 1,), int64
-    wrong_counters : int
-        Steps at which the counter is not the interpreter's.
-    """
-
-    words: NDArray[np.float64]
-    pc: NDArray[np.int64]
-    wrong_counters: int
-
-    def results(self, task: FleqTask, name: str) -> NDArray[np.float64]:
-        """A word at the start and after each iteration, shape (iterations + 1, dm, dm)."""
-        return task.word(self.words, name)[np.append(0, task.finished)]
-
-
-def run_task(machine: FleqMachine, evaluator: CompiledMachine, task: FleqTask) -> TaskRun:
-    """Run a program to its end, step by step, and read the machine after each.
-
-    Parameters
-    ----------
-    machine : FleqMachine
-    evaluator : CompiledMachine
-        Of this machine.
-    task : FleqTask
-    """
-    program = task.program
-    X = machine.init(program.words, program.instructions)[None]
-    count = len(program.words)
-    words = np.empty((task.steps + 1, *program.words.shape))
-    pc = np.zeros(task.steps + 1, np.int64)
-    words[0] = program.words
-    for step in range(1, task.steps + 1):
-        X = evaluator.run(X, 1).states
-        reading = machine.read(X[0], count)
-        words[step], pc[step] = reading.words, reading.pc
-    truth = run_fleq(program.words, program.instructions, steps=task.steps)
-    return TaskRun(words, pc, int((truth.pc != pc).sum()))
-
-
-@dataclass(frozen=True)
-class OperationErrors:
-    """One dense step of an operation against the interpreter.
-
-    Attributes
-    ----------
-    worst : float
-        Largest error of a word's entry.
-    others_equal : bool
-        Whether every other row is what ``init`` would write.
-    """
-
-    worst: float
-    others_equal: bool
-
-
-def operation_errors(
-    machine: FleqMachine, op: str, rng: np.random.Generator, draws: int = 3
-) -> OperationErrors:
-    """Execute one instruction from random words, uniform on [-1, 1] (splines: on [0.01, 4])."""
-    low, high = (0.01, 4.0) if op in ("RECIP", "RSQRT") else (-1.0, 1.0)
-    worst, equal = 0.0, True
-    keep = [row for row in range(machine.width) if row not in machine.rows["MEM"]]
-    for _ in range(draws):
-        words = rng.uniform(low, high, (4, machine.dim, machine.dim))
-        program = [[OPS.index(op), 0, 1, 2, 3, 1], [0, 0, 0, 0, 0, 1]]
-        truth = run_fleq(words, program, steps=1)
-        X = machine.transformer(machine.init(words, program))
-        reading = machine.read(X, 4)
-        worst = max(worst, float(np.abs(reading.words - truth.words[-1]).max()))
-        right = machine.init(truth.words[-1], program, int(truth.pc[-1]))
-        equal &= torch.equal(X[keep], right[keep])
-    return OperationErrors(worst, equal)
-
-
-def flag_follows_the_write(machine: FleqMachine) -> bool:
-    """Whether SUB 1 - 2 branches and SUB 2 - 1 does not, where the result is the flag."""
-    taken = []
-    for a, b in ((1.0, 2.0), (2.0, 1.0)):
-        words = np.zeros((3, machine.dim, machine.dim))
-        words[0, 0, 0], words[1, 0, 0] = a, b
-        words[2, 0, 0] = b - a  # what was there before the write says the opposite
-        program = [[OPS.index("SUB"), 0, 1, 2, 2, 2], [0, 0, 0, 0, 0, 1], [0, 0, 0, 0, 0, 2]]
-        X = machine.transformer(machine.init(words, program))
-        taken.append(int(machine.read(X, 3).pc) == 2)
-    return taken == [True, False]
-
-
 def dense_against_compiled(
-    machine: SubleqMachine | FleqMachine, states: Tensor, steps: int, inexact: str | None = None
+    machine: SubleqMachine | FleqMachine, states: Sequence[Tensor], inexact: str | None = None
 ) -> tuple[int, float]:
     """States of runs that differ between the evaluators, and the largest difference.
 
     Parameters
     ----------
     machine : SubleqMachine or FleqMachine
-    states : Tensor, shape (P, d, n)
-    steps : int
+    states : sequence of Tensor, shape (P, d, n)
+        Of the dense transformer, before the first step and after each.
     inexact : str, optional
         A register whose rows may differ by rounding: they do not count as different.
     """
     evaluator = CompiledMachine(machine)
-    dense = quick = states
+    quick = states[0]
     loose = machine.rows[inexact] if inexact else ()
     keep = [row for row in range(machine.width) if row not in loose]
     different, largest = 0, 0.0
-    for _ in range(steps):
-        dense, quick = machine.transformer(dense), evaluator.run(quick, 1).states
+    for dense in states[1:]:
+        quick = evaluator.run(quick, 1).states
         different += int((dense[:, keep] != quick[:, keep]).flatten(1).any(dim=1).sum())
         largest = max(largest, float((dense - quick).abs().max()))
     return different, largest
 
 
 def noticed_negations(
-    machine: SubleqMachine, states: Tensor, steps: int, rng: np.random.Generator, count: int = 12
+    machine: SubleqMachine, states: Tensor, steps: int, *, count: int = 12, rng: np.random.Generator
 ) -> int:
     """How many of ``count`` negated weights change what the compiled evaluator returns.
 
@@ -423,19 +277,21 @@ def noticed_negations(
     machine : SubleqMachine
     states : Tensor, shape (P, d, n)
     steps : int
+    count : int
     rng : numpy.random.Generator
         Chooses the weights, among those of the last layer's output.
-    count : int
     """
     right = CompiledMachine(machine).run(states, steps).states
     entries = machine.transformer.layers[-1].W2.nonzero()
     noticed = 0
     for row, neuron in entries[rng.permutation(len(entries))[:count]].tolist():
-        broken = SubleqMachine(machine.columns, machine.bits, machine.snapped)
-        broken.transformer.layers[-1].W2[row, neuron] *= -1
+        weight = machine.transformer.layers[-1].W2[row, neuron]
+        weight *= -1
         try:
-            ran = CompiledMachine(broken).run(states, steps)
+            ran = CompiledMachine(machine).run(states, steps)
             noticed += not torch.equal(ran.states, right)
         except LostProgramError:
             noticed += 1
+        finally:
+            weight *= -1
     return noticed

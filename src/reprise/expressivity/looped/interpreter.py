@@ -130,7 +130,7 @@ def run_subleq_to_end(
 
 
 def random_subleq(
-    rng: np.random.Generator, *, words: int, instructions: int, bits: int, count: int
+    *, words: int, instructions: int, bits: int, count: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Uniform memories and programs, whose last instruction always branches.
 

@@ -18,10 +18,11 @@ from matplotlib.colors import to_rgb
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from reprise.expressivity.looped import fleq_programs, library
+from reprise.expressivity.looped import fleq_programs, fleq_truth, library
 from reprise.expressivity.looped.compiled import CompiledMachine
-from reprise.expressivity.looped.experiments import Case, TaskRun, run_task
+from reprise.expressivity.looped.experiments import Case
 from reprise.expressivity.looped.fleq import FleqMachine
+from reprise.expressivity.looped.fleq_experiments import TaskRun, run_task
 from reprise.expressivity.looped.subleq import FIRST_WORD, SubleqMachine
 from reprise.interactive import Slider, widget
 from reprise.notebook import Picture
@@ -133,10 +134,10 @@ class MatrixPrograms:
 
         self.machine = FleqMachine(dim, blocks)
         self.evaluator = CompiledMachine(self.machine)
-        self.matrix = fleq_programs.draw_regular(rng("inverse"), dim)
-        self.symmetric = fleq_programs.draw_symmetric(rng("power"), dim)
-        self.samples = fleq_programs.draw_sgd(rng("sgd"), samples=dim)
-        self.net = net = fleq_programs.draw_mlp(rng("mlp"), dim)
+        self.matrix = fleq_truth.draw_regular(dim, rng=rng("inverse"))
+        self.symmetric = fleq_truth.draw_symmetric(dim, rng=rng("power"))
+        self.samples = fleq_truth.draw_sgd(samples=dim, rng=rng("sgd"))
+        self.net = net = fleq_truth.draw_mlp(dim, rng=rng("mlp"))
         self.sgd_steps, self.mlp_updates = sgd_steps, mlp_updates
         self.tasks = {
             "inverse": fleq_programs.inverse(self.matrix, newton_iters, dim),
@@ -146,6 +147,7 @@ class MatrixPrograms:
             "calculator": fleq_programs.calculator(*self.CALCULATIONS[0], dim),
         }
         self._runs: dict[str, TaskRun] = {}
+        self._dense: list[Tensor] = []
 
     def run(self, name: str) -> TaskRun:
         """The run of a program to its end."""
@@ -159,30 +161,35 @@ class MatrixPrograms:
 
     def numpy_sgd(self, updates: int | None = None) -> NDArray[np.float64]:
         """Plain numpy's weights after each update, shape (updates, 3)."""
-        return fleq_programs.numpy_sgd(*self.samples, self.ETA_SGD, updates or self.sgd_steps)
+        return fleq_truth.numpy_sgd(*self.samples, self.ETA_SGD, updates or self.sgd_steps)
 
-    def numpy_mlp(self) -> fleq_programs.MlpPath:
+    def numpy_mlp(self) -> fleq_truth.MlpPath:
         """Plain numpy's training of the network."""
         net = self.net
-        return fleq_programs.numpy_mlp(net.X, net.Y, net.W1, net.W2, self.ETA_MLP, self.mlp_updates)
+        return fleq_truth.numpy_mlp(net.X, net.Y, net.W1, net.W2, self.ETA_MLP, self.mlp_updates)
 
     def mlp_losses(self) -> NDArray[np.float64]:
         """Loss of the network in the machine, at the start and after each update."""
         pairs = zip(self.results("mlp", "W1"), self.results("mlp", "W2"), strict=True)
         return np.array(
-            [fleq_programs.mlp_loss(self.net.X, self.net.Y, W1, W2[:1]) for W1, W2 in pairs]
+            [fleq_truth.mlp_loss(self.net.X, self.net.Y, W1, W2[:1]) for W1, W2 in pairs]
         )
 
-    def starts(self) -> Tensor:
-        """All programs at their first step, shape (5, d, n)."""
-        programs = [task.program for task in self.tasks.values()]
-        return torch.stack([self.machine.init(p.words, p.instructions) for p in programs])
+    def dense(self, steps: int) -> list[Tensor]:
+        """All programs as one batch, before the first dense step and after each, (5, d, n)."""
+        if not self._dense:
+            programs = [task.program for task in self.tasks.values()]
+            starts = [self.machine.init(p.words, p.instructions) for p in programs]
+            self._dense.append(torch.stack(starts))
+        while len(self._dense) <= steps:
+            self._dense.append(self.machine.transformer(self._dense[-1]))
+        return self._dense[: steps + 1]
 
     def same_alone(self, steps: int) -> list[bool]:
         """Which programs are after some dense steps as a batch what they are alone."""
-        loop, starts = self.machine.transformer.loop, self.starts()
-        together = loop(starts, steps)
-        return [torch.equal(end, loop(X, steps)) for X, end in zip(starts, together, strict=True)]
+        starts, *_, ends = self.dense(steps)
+        loop = self.machine.transformer.loop
+        return [torch.equal(end, loop(X, steps)) for X, end in zip(starts, ends, strict=True)]
 
     def errors(self) -> dict[str, float]:
         """Largest final error of each program against numpy.
@@ -191,11 +198,11 @@ class MatrixPrograms:
         of the vector's length and, relative, of the eigenvalue.
         """
         x, A = self.results("power", "x")[-1][:, 0], self.symmetric
-        top, _ = fleq_programs.numpy_power(A)
+        top, _ = fleq_truth.numpy_power(A)
         path = self.numpy_mlp()
         return {
             "inverse": largest(
-                self.results("inverse", "X")[-1] - fleq_programs.numpy_inverse(self.matrix)
+                self.results("inverse", "X")[-1] - np.linalg.inv(self.matrix)
             ),
             "power": max(abs(np.linalg.norm(x) - 1), abs(x @ A @ x / (x @ x) / top - 1)),
             "sgd": largest(self.results("sgd", "w")[-1][:3, 0] - self.numpy_sgd()[-1]),
@@ -209,7 +216,7 @@ class MatrixPrograms:
     def _calculator_error(self, numbers: tuple[float, float]) -> float:
         task = fleq_programs.calculator(*numbers, self.machine.dim)
         end = run_task(self.machine, self.evaluator, task).words[-1]
-        right = fleq_programs.numpy_calculator(*numbers)
+        right = fleq_truth.numpy_calculator(*numbers)
         return max(abs(task.word(end, name)[0, 0] / value - 1) for name, value in right.items())
 
     def sgd_error_at(self, product_scale: float, updates: int) -> float:

@@ -10,15 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from reprise.expressivity.looped.compiler import compile_source, variables
-from reprise.expressivity.looped.errors import CompileError
+from reprise.expressivity.looped.errors import CompileError, LanguageError
 from reprise.expressivity.looped.interpreter import LostProgramError, run_subleq_to_end
-from reprise.expressivity.looped.language import (
-    COMPARISONS,
-    OPERATIONS,
-    LanguageError,
-    TrapError,
-    run_source,
-)
+from reprise.expressivity.looped.language import TrapError, run_source
+from reprise.expressivity.looped.tree import COMPARISONS, OPERATIONS
 
 MOST_STATEMENTS = 2000  # executed by a program
 MOST_STEPS = 10**6
@@ -29,7 +24,7 @@ MOST_ROUNDS = 4  # of a loop
 _COUNTERS = ("i", "j", "k")  # one a level of loops, never assigned but by the loop
 
 
-def random_source(rng: np.random.Generator, bits: int) -> str:
+def random_source(bits: int, *, rng: np.random.Generator) -> str:
     """A random program that ends, or that meets a bad index or a division by 0.
 
     Programs whose values or constants leave -M to M are drawn again: compiled code is bound to
@@ -37,9 +32,9 @@ def random_source(rng: np.random.Generator, bits: int) -> str:
 
     Parameters
     ----------
-    rng : numpy.random.Generator
     bits : int
         N, 6 to 48.
+    rng : numpy.random.Generator
 
     Returns
     -------
@@ -53,7 +48,7 @@ def random_source(rng: np.random.Generator, bits: int) -> str:
     if not 6 <= bits <= 48:
         raise ValueError(f"bits must be from 6 to 48, got {bits}")
     while True:
-        text = _Writer(rng, bits).program()
+        text = _Writer(bits, rng=rng).program()
         try:
             run_source(text, bits, MOST_STATEMENTS)
         except TrapError:
@@ -108,7 +103,7 @@ def difference(text: str, bits: int) -> str:
 class _Writer:
     """A text as it grows: every choice is drawn where it is written."""
 
-    def __init__(self, rng: np.random.Generator, bits: int) -> None:
+    def __init__(self, bits: int, *, rng: np.random.Generator) -> None:
         self.rng = rng
         self.large = min(2 ** (bits - 1) // 4, 100)
         self.lines: list[str] = []

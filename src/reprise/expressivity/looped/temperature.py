@@ -11,9 +11,59 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from reprise.expressivity.looped.interpreter import SubleqTrace, trace_all
+from reprise.expressivity.looped.gadgets import code
+from reprise.expressivity.looped.interpreter import SubleqTrace, random_subleq, trace_all
+from reprise.expressivity.looped.network import Head
 from reprise.expressivity.looped.subleq import SubleqMachine
+
+
+def address_head(bits: int) -> tuple[Head, Tensor]:
+    """A bare decoder and a sequence of all codes: column i asks for address i.
+
+    Returns
+    -------
+    Head, Tensor of shape (bits, 2**bits)
+    """
+    eye = torch.eye(bits, dtype=torch.float64)
+    return Head(eye, eye, eye), torch.from_numpy(code(np.arange(2**bits), bits).T.copy())
+
+
+def measured_leak(bits: int, lam: float) -> float:
+    """Attention that the query for address 0 pays to other columns: one query, all 2^bits keys."""
+    head, codes = address_head(bits)
+    scores = (head.K @ codes).mT @ (head.Q @ codes[:, :1])
+    weights = (lam * scores).softmax(dim=-2)[:, 0]
+    return float(weights[1:].sum())
+
+
+def measured_temperature(bits: int, eps: float) -> float:
+    """Least inverse temperature with a leak of at most ``eps``, by bisection on the attention."""
+    low, high = 1e-3, 60.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if measured_leak(bits, middle) <= eps else (middle, high)
+    return high
+
+
+def scaled_programs(
+    *, words: int, columns: int, least: int, bits: int, count: int, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Random programs whose memory of ``least`` bits is scaled up to ``bits``.
+
+    From one stream, programs of all word lengths take nearly the same way, so that a comparison of
+    word lengths compares nothing else.
+
+    Returns
+    -------
+    ndarray, shape (count, words), int64
+    ndarray, shape (count, columns - 2 - words, 3), int64
+    """
+    memories, programs = random_subleq(
+        words=words, instructions=columns - 2 - words, bits=least, count=count, rng=rng
+    )
+    return memories * 2 ** (bits - least), programs
 
 
 def agrees(
@@ -105,16 +155,19 @@ def _agree(
     stop_early: bool,
 ) -> NDArray[np.bool_]:
     words, steps = memories.shape[1], max(len(trace.pc) for trace in truth) - 1
-    right = np.ones(len(truth), dtype=bool)
+    right = np.arange(len(truth))  # programs that agree so far; the others go no further
     X = machine.init(memories, programs)
     with torch.no_grad():
         for step in range(1, steps + 1):
             X = machine.transformer(X, lam)
             reading = machine.read(X, words)
-            for i, trace in enumerate(truth):
+            same = np.ones(len(right), dtype=bool)
+            for i, trace in enumerate(truth[k] for k in right):
                 at = min(step, len(trace.pc) - 1)  # a halted program stays as it is
-                same = reading.pc[i] == trace.pc[at]
-                right[i] &= same and np.array_equal(reading.memory[i], trace.memory[at])
-            if stop_early and not right.all():
+                same[i] = reading.pc[i] == trace.pc[at]
+                same[i] &= np.array_equal(reading.memory[i], trace.memory[at])
+            if not same.all():
+                X, right = X[same], right[same]
+            if len(right) < (len(truth) if stop_early else 1):
                 break
-    return right
+    return np.isin(np.arange(len(truth)), right)
