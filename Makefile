@@ -70,5 +70,5 @@ bench: $(INSTALLED) ## race our kernels against their peers and store the table
 serve: ## show the built book at http://127.0.0.1:8000
 	@$(PYTHON) -m http.server --bind 127.0.0.1 --directory _build/html 8000
 
-clean: ## delete what was built (the environment stays)
-	@rm -rf _build
+clean: ## delete what was built, compiled kernels too (the environment stays)
+	@rm -rf _build && find src tests -name __pycache__ -prune -exec rm -rf {} +

@@ -51,7 +51,7 @@ def main() -> int:
         status = subprocess.run([*command, "--benchmark-columns=min,median,rounds"]).returncode
         if status:
             return status
-        benchmarks = json.loads(report.read_text())["benchmarks"]
+        benchmarks = json.loads(report.read_text(encoding="utf-8"))["benchmarks"]
     text = "\n".join(
         [
             f"Measured on {processor()}, {thread_count()} cores, {date.today().isoformat()}; "
@@ -65,7 +65,7 @@ def main() -> int:
     )
     print(f"\n{text}")
     with atomic_write(ROOT / "results" / "speed.md") as file:
-        file.write_text(text)
+        file.write_text(text, encoding="utf-8")
     return 0
 
 

@@ -58,7 +58,7 @@ def test_official_script(lap, official):
     """The authors' own function, from a checkout: --official sgdo=PATH."""
     if "sgdo" not in official:
         pytest.skip("no checkout of the authors' scripts given: --official sgdo=PATH")
-    source = (Path(official["sgdo"]) / "LowerBound_K.py").read_text()
+    source = (Path(official["sgdo"]) / "LowerBound_K.py").read_text(encoding="utf-8")
     definition = re.search(r"(?ms)^def randomReshuffle.*?(?=^\S)", source)[0]
     scope = {"np": np}
     exec(definition.replace("np.int(", "int("), scope)  # np.int left numpy in 2022

@@ -57,7 +57,7 @@ def test_has_all_its_files(chapter, root):
 
 
 def test_is_one_of_the_papers(chapter, root):
-    papers = yaml.safe_load((root / "book" / "papers.yml").read_text())
+    papers = yaml.safe_load((root / "book" / "papers.yml").read_text(encoding="utf-8"))
     assert chapter.id in {f"{p['part']}/{paper['slug']}" for p in papers for paper in p["papers"]}
 
 

@@ -17,7 +17,7 @@ def canonical(name):
 @pytest.fixture(scope="module")
 def pins(root):
     """Name -> version of constraints.txt."""
-    lines = (root / "constraints.txt").read_text().splitlines()
+    lines = (root / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pairs = (line.split("==") for line in lines if line and not line.startswith("#"))
     return {canonical(name): version for name, version in pairs}
 
@@ -25,7 +25,7 @@ def pins(root):
 @pytest.fixture(scope="module")
 def project(root):
     """pyproject.toml."""
-    return tomllib.loads((root / "pyproject.toml").read_text())
+    return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
 
 
 def direct(project):
@@ -40,14 +40,14 @@ def test_every_direct_dependency_is_pinned(project, pins):
 
 
 def test_conda_environment_has_the_same_pins(root, project, pins):
-    environment = yaml.safe_load((root / "environment.yml").read_text())
+    environment = yaml.safe_load((root / "environment.yml").read_text(encoding="utf-8"))
     (pip,) = (d["pip"] for d in environment["dependencies"] if isinstance(d, dict))
     listed = dict(line.split("==") for line in pip if "==" in line)
     assert {canonical(n): v for n, v in listed.items()} == {n: pins[n] for n in direct(project)}
 
 
 def test_conda_environment_has_an_allowed_python(root, project):
-    environment = yaml.safe_load((root / "environment.yml").read_text())
+    environment = yaml.safe_load((root / "environment.yml").read_text(encoding="utf-8"))
     python = next(d for d in environment["dependencies"] if str(d).startswith("python="))
     minor = int(python.partition("=3.")[2])
     assert minor >= int(project["project"]["requires-python"].removeprefix(">=3."))

@@ -26,7 +26,7 @@ from reprise.site import build_site
 pytestmark = pytest.mark.xdist_group("pages")  # one site and one browser for all
 
 ROOT = book.find_root(Path(__file__).parent)
-PAGES = book.toc_pages(yaml.safe_load((ROOT / "_toc.yml").read_text()))
+PAGES = book.toc_pages(yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8")))
 
 INSTALL = "browser tests need Chromium and its driver: apt-get install chromium chromium-driver"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")

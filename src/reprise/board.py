@@ -171,7 +171,7 @@ def stored_results(root: Path) -> str:
     """The ledgers of runs at the papers' own scale, with hardware and date."""
     pieces = []
     for path in sorted((root / "results").rglob("*.json")):
-        stored = json.loads(path.read_text())
+        stored = json.loads(path.read_text(encoding="utf-8"))
         head = html.escape(f"{stored['chapter']}: {stored['hardware']}, {stored['date']}, ")
         head += html.escape(f"{stored['seconds'] / 60:.0f} minutes; {tally(stored['claims'])}")
         pieces.append(f"<p>{head}</p>{ledger_html(stored['claims'])}")
@@ -181,4 +181,8 @@ def stored_results(root: Path) -> str:
 def speed_table(root: Path) -> str:
     """The benchmark table that ``make bench`` stored, as Markdown."""
     path = root / "results" / "speed.md"
-    return path.read_text() if path.exists() else "*`make bench` has not stored a table yet.*\n"
+    return (
+        path.read_text(encoding="utf-8")
+        if path.exists()
+        else "*`make bench` has not stored a table yet.*\n"
+    )

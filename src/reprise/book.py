@@ -106,7 +106,7 @@ class Chapter:
                 for path in _module_files(name):
                     if path not in found:
                         found.add(path)
-                        waiting.append(_imports(path.read_text()))
+                        waiting.append(_imports(path.read_text(encoding="utf-8")))
         return sorted(found)
 
     def key(self, parameters: Mapping[str, Any]) -> str:
@@ -140,7 +140,7 @@ def find_root(start: Path | None = None) -> Path:
 
 def notebooks(root: Path) -> list[Chapter]:
     """All pages of ``_toc.yml`` that are notebooks, in reading order: chapters and overviews."""
-    pages = toc_pages(yaml.safe_load((root / "_toc.yml").read_text()))
+    pages = toc_pages(yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8")))
     return [Chapter(root, page) for page in pages if _is_notebook(root / "book" / f"{page}.md")]
 
 
@@ -214,7 +214,7 @@ def file_digest(path: Path) -> str:
 
 def _is_notebook(page: Path) -> bool:
     """True if a page's front matter names a kernel."""
-    head = page.read_text().split("---", 2) if page.exists() else [""]
+    head = page.read_text(encoding="utf-8").split("---", 2) if page.exists() else [""]
     return (
         len(head) == 3 and not head[0].strip() and "kernelspec" in (yaml.safe_load(head[1]) or {})
     )
@@ -247,7 +247,7 @@ def _without_magics(cell: str) -> str:
 def _read_profile(file: Path) -> dict[str, Any]:
     """The parameters that a profile's file sets; none where there is no file."""
     try:
-        values = yaml.safe_load(file.read_text()) if file.exists() else {}
+        values = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
     except yaml.YAMLError as error:
         raise BookError(f"{file} is not valid YAML: {error}") from None
     if not isinstance(values or {}, dict):

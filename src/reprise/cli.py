@@ -115,7 +115,7 @@ def picture(root: Path, options: argparse.Namespace) -> None:
         raise book.BookError(f"{chapter.id} must show a picture with hero=True, found none")
     target = root / "book" / "_static" / "readme.svg"
     with atomic_write(target) as file:
-        file.write_text(standalone_svg(drawing))
+        file.write_text(standalone_svg(drawing), encoding="utf-8")
     say(f"wrote {target.relative_to(root)}")
 
 
@@ -244,7 +244,7 @@ def _store(root: Path, chapter: Chapter, records: list[dict[str, Any]], seconds:
         "claims": records,
     }
     with atomic_write(path) as file:
-        file.write_text(json.dumps(stored, indent=1) + "\n")
+        file.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
     return path
 
 
@@ -252,7 +252,7 @@ def processor() -> str:
     """The processor's name."""
     info = Path("/proc/cpuinfo")
     if info.exists():
-        for line in info.read_text().splitlines():
+        for line in info.read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()

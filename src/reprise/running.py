@@ -83,7 +83,7 @@ def execute(
                 progress_bar=progress,
                 request_save_on_cell_execute=False,  # megabytes of figures, after every cell
             )
-            loads = [json.loads(line) for line in log.read_text().splitlines()]
+            loads = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
         if not chapter.is_overview:
             read_ledgers(unfinished)
         os.replace(unfinished, out)
@@ -95,7 +95,7 @@ def execute(
     with atomic_write(out.with_suffix(".json")) as manifest:
         stored = {"key": key, "notebook": file_digest(out), "data": loads}
         stored["seconds"] = round(time.perf_counter() - begin, 1)
-        manifest.write_text(json.dumps(stored))
+        manifest.write_text(json.dumps(stored), encoding="utf-8")
 
 
 def run_claims(
@@ -141,7 +141,7 @@ def is_current(chapter: Chapter, profile: str) -> bool:
     if not (out.exists() and manifest.exists()):
         return False
     try:
-        stored = json.loads(manifest.read_text())
+        stored = json.loads(manifest.read_text(encoding="utf-8"))
         if stored["key"] != chapter.key(chapter.parameters(profile)):
             return False
         if stored["notebook"] != file_digest(out):

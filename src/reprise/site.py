@@ -47,7 +47,11 @@ def build_site(root: Path, profile: str, *, out: Path) -> Path:
     key = stage(root, profile, staged)
     html = out / "_build" / "html"
     stamp = out / "_build" / "site.key"
-    if (html / "index.html").exists() and stamp.exists() and stamp.read_text() == key:
+    if (
+        (html / "index.html").exists()
+        and stamp.exists()
+        and stamp.read_text(encoding="utf-8") == key
+    ):
         say(f"site is up to date: {html / 'index.html'}")
         return html
     begin = time.perf_counter()
@@ -63,7 +67,7 @@ def build_site(root: Path, profile: str, *, out: Path) -> Path:
     if result.returncode:
         raise RuntimeError(f"jupyter-book failed\n{result.stdout[-4000:]}\n{result.stderr[-6000:]}")
     slim(html)
-    stamp.write_text(key)
+    stamp.write_text(key, encoding="utf-8")
     say(f"site took {time.perf_counter() - begin:.1f} s: {html / 'index.html'}")
     return html
 

@@ -107,7 +107,7 @@ SMOKE = {"profile": "smoke", "n": 4, "digits": 1, "draw": 1}
 
 def write(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -188,9 +188,9 @@ def files_below(folder):
 
 
 def edit(path, old, new):
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     assert old in text
-    path.write_text(text.replace(old, new))
+    path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def shown(ledger, parameters):
@@ -250,7 +250,7 @@ def test_chapters_are_the_listed_notebooks_in_reading_order(project):
 )
 def test_a_page_without_a_kernel_is_no_chapter(page, project):
     path = project / "book" / "toy" / "late.md"
-    path.unlink() if page is None else path.write_text(page)
+    path.unlink() if page is None else path.write_text(page, encoding="utf-8")
     assert [c.id for c in book.chapters(project)] == ["toy/sum"]
 
 
@@ -387,14 +387,19 @@ def test_imports_are_followed(code, modules, tiny):
 def test_text_is_not_searched_for_imports(tiny, project):
     tiny(FILES, "x = 1")
     source = project / "book" / "toy" / "sum.md"
-    source.write_text(source.read_text() + "\n```python\nimport reprise.a.b\n```\n")
+    source.write_text(
+        source.read_text(encoding="utf-8") + "\n```python\nimport reprise.a.b\n```\n",
+        encoding="utf-8",
+    )
     assert [p.name for p in Chapter(project, "toy/sum").modules()] == ["knobs.py"]
 
 
 def test_the_package_has_no_relative_imports():
     """They would not be followed."""
     files = book.PACKAGE.rglob("*.py")
-    assert not [p.name for p in files if re.search(r"(?m)^\s*from \.", p.read_text())]
+    assert not [
+        p.name for p in files if re.search(r"(?m)^\s*from \.", p.read_text(encoding="utf-8"))
+    ]
 
 
 def test_a_remainder_at_the_start_of_a_line_is_no_magic(tiny):
@@ -458,7 +463,9 @@ def test_a_run_leaves_the_notebook_and_its_manifest(finished):
         "runs/smoke/toy/sum.ipynb",
         "runs/smoke/toy/sum.json",
     }
-    manifest = json.loads(finished.run_path("smoke").with_suffix(".json").read_text())
+    manifest = json.loads(
+        finished.run_path("smoke").with_suffix(".json").read_text(encoding="utf-8")
+    )
     assert manifest["key"] == finished.key(SMOKE)
     assert manifest["data"] == [
         {"name": "digits", "form": "embedded", "fingerprint": data.resolve("digits").fingerprint}
@@ -527,7 +534,7 @@ def stand_in(monkeypatch, act):
 @pytest.mark.parametrize("older", [True, False])
 def test_an_interrupted_run_leaves_nothing(error, older, done, monkeypatch):
     def act(out):
-        out.write_text("half")
+        out.write_text("half", encoding="utf-8")
         raise error
 
     out = done.run_path("smoke")
@@ -580,7 +587,9 @@ def test_the_data_log_is_set_only_during_the_run(before, error, done, monkeypatc
             running.execute(done, {}, done.run_path("book"))
     else:
         running.execute(done, {}, done.run_path("book"))
-        manifest = json.loads(done.run_path("book").with_suffix(".json").read_text())
+        manifest = json.loads(
+            done.run_path("book").with_suffix(".json").read_text(encoding="utf-8")
+        )
         assert [load["name"] for load in manifest["data"]] == ["digits"]
     assert os.environ.get("REPRISE_DATA_LOG") == before
     assert seen != [before]
@@ -613,9 +622,11 @@ def test_a_finished_run_is_current(finished):
         lambda toy: out_of(toy).unlink(),
         lambda toy: edit(out_of(toy), "the sum is small", "the sum is tiny"),
         lambda toy: manifest_of(toy).unlink(),
-        lambda toy: manifest_of(toy).write_text(""),
-        lambda toy: manifest_of(toy).write_text(manifest_of(toy).read_text()[:-9]),
-        lambda toy: manifest_of(toy).write_text("{}"),
+        lambda toy: manifest_of(toy).write_text("", encoding="utf-8"),
+        lambda toy: manifest_of(toy).write_text(
+            manifest_of(toy).read_text(encoding="utf-8")[:-9], encoding="utf-8"
+        ),
+        lambda toy: manifest_of(toy).write_text("{}", encoding="utf-8"),
         lambda toy: edit(manifest_of(toy), '"key": "', '"key": "0'),
     ],
     ids=[
@@ -644,7 +655,7 @@ def test_a_run_is_stale_after_a_change_of(change, done):
 )
 def test_a_run_with_a_damaged_manifest_is_stale(content, done):
     if content is None:
-        stored = json.loads(manifest_of(done).read_text())
+        stored = json.loads(manifest_of(done).read_text(encoding="utf-8"))
         content = json.dumps({"key": stored["key"], "notebook": stored["notebook"]}).encode()
     manifest_of(done).write_bytes(content)
     assert not running.is_current(done, "smoke")
@@ -874,21 +885,23 @@ def test_the_reference_is_written_beside_the_tests(done, reference):
     assert path == done.root / "tests" / "reference" / "toy" / "sum.ipynb"
     assert nbformat.read(path, as_version=4) == reference
     assert files_below(done.root / "tests") == {"reference/toy/sum.ipynb"}
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     references.write_reference(done)
-    assert path.read_text() == text
+    assert path.read_text(encoding="utf-8") == text
 
 
 def test_an_interrupted_writer_leaves_the_old_reference(done, monkeypatch):
     def half(notebook, file):
-        Path(file).write_text("half")
+        Path(file).write_text("half", encoding="utf-8")
         raise KeyboardInterrupt
 
     write(done.reference, "old")
     monkeypatch.setattr(nbformat, "write", half)
     with pytest.raises(KeyboardInterrupt):
         references.write_reference(done)
-    assert {p.name: p.read_text() for p in done.reference.parent.iterdir()} == {"sum.ipynb": "old"}
+    assert {p.name: p.read_text(encoding="utf-8") for p in done.reference.parent.iterdir()} == {
+        "sum.ipynb": "old"
+    }
 
 
 def test_no_reference_without_a_run(toy):

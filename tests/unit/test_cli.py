@@ -71,7 +71,7 @@ KEYS = ["chapter", "id", "statement", "source", "paper", "measured", "rule", "ve
 
 def write(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -232,7 +232,7 @@ def test_a_long_change_gives_a_short_name(project, recorded, call):
 
 def test_results_are_stored_with_hardware_date_and_claims(finished):
     assert files_below(finished / "results") == {"toy/sum.json"}
-    stored = json.loads((finished / "results" / "toy" / "sum.json").read_text())
+    stored = json.loads((finished / "results" / "toy" / "sum.json").read_text(encoding="utf-8"))
     assert set(stored) == {"chapter", "hardware", "date", "seconds", "claims"}
     assert stored["chapter"] == "toy/sum"
     assert re.fullmatch(r"\S.*, \d+ cores", stored["hardware"])

@@ -165,7 +165,7 @@ def part(cached):
 def log(monkeypatch, tmp_path):
     path = tmp_path / "use.jsonl"
     monkeypatch.setenv("REPRISE_DATA_LOG", str(path))
-    return lambda: [json.loads(line) for line in path.read_text().splitlines()]
+    return lambda: [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.fixture
@@ -631,7 +631,7 @@ def test_npz_is_never_unpickled(tmp_path):
 
 def test_svmlight_is_dense_with_signs(tmp_path):
     path = tmp_path / "small"
-    path.write_text("1 1:1 3:0.5\n2 2:1\n2 3:-2\n")
+    path.write_text("1 1:1 3:0.5\n2 2:1\n2 3:-2\n", encoding="utf-8")
     arrays = data.registry.readers.read_svmlight(path, n_features=4)
     expected = np.array([[1, 0, 0.5, 0], [0, 1, 0, 0], [0, 0, -2, 0]])
     np.testing.assert_array_equal(arrays["features"], expected, strict=True)
@@ -640,7 +640,7 @@ def test_svmlight_is_dense_with_signs(tmp_path):
 
 def test_svmlight_needs_two_classes(tmp_path):
     path = tmp_path / "small"
-    path.write_text("1 1:1\n2 2:1\n3 1:2\n")
+    path.write_text("1 1:1\n2 2:1\n3 1:2\n", encoding="utf-8")
     with pytest.raises(ValueError, match="3 distinct labels"):
         data.registry.readers.read_svmlight(path, n_features=2)
 

@@ -276,19 +276,19 @@ def test_a_file_appears_when_the_block_ends(tmp_path, as_text):
     target = tmp_path / "a.json"
     with atomic_write(str(target) if as_text else target) as temporary:
         assert temporary.parent == tmp_path
-        temporary.write_text(json.dumps([1]))
+        temporary.write_text(json.dumps([1]), encoding="utf-8")
         assert not target.exists()
-    assert json.loads(target.read_text()) == [1]
+    assert json.loads(target.read_text(encoding="utf-8")) == [1]
     assert names_in(tmp_path) == ["a.json"]
 
 
 def test_a_file_is_replaced(tmp_path):
     target = tmp_path / "a.txt"
-    target.write_text("old")
+    target.write_text("old", encoding="utf-8")
     with atomic_write(target) as temporary:
-        temporary.write_text("new")
-        assert target.read_text() == "old"
-    assert target.read_text() == "new"
+        temporary.write_text("new", encoding="utf-8")
+        assert target.read_text(encoding="utf-8") == "old"
+    assert target.read_text(encoding="utf-8") == "new"
 
 
 @pytest.mark.parametrize("name", ["a.npz", "a.tar.gz", "a.svg"])
@@ -298,7 +298,7 @@ def test_the_temporary_file_is_hidden_and_has_the_suffix_of_its_target(tmp_path,
         assert temporary.name.startswith(".")
         assert temporary != target
         assert temporary.suffix == target.suffix
-        temporary.write_text("x")
+        temporary.write_text("x", encoding="utf-8")
     assert names_in(tmp_path) == [name]
 
 
@@ -313,9 +313,9 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path):
     target = tmp_path / "a.txt"
     with atomic_write(target) as one, atomic_write(target) as other:
         assert one != other
-        one.write_text("one")
-        other.write_text("other")
-    assert target.read_text() == "one"  # whose block ended last
+        one.write_text("one", encoding="utf-8")
+        other.write_text("other", encoding="utf-8")
+    assert target.read_text(encoding="utf-8") == "one"  # whose block ended last
     assert names_in(tmp_path) == ["a.txt"]
 
 
@@ -324,24 +324,24 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path):
 def test_an_exception_leaves_what_was_there(tmp_path, error, old):
     target = tmp_path / "a.txt"
     if old:
-        target.write_text(old)
+        target.write_text(old, encoding="utf-8")
 
     def interrupted():
         with atomic_write(target) as temporary:
-            temporary.write_text("half")
+            temporary.write_text("half", encoding="utf-8")
             raise error
 
     with pytest.raises(error):
         interrupted()
     assert names_in(tmp_path) == (["a.txt"] if old else [])
-    assert not old or target.read_text() == old
+    assert not old or target.read_text(encoding="utf-8") == old
 
 
 def test_folders_are_made(tmp_path):
     target = tmp_path / "one" / "two" / "a.txt"
     with atomic_write(target) as temporary:
-        temporary.write_text("x")
-    assert target.read_text() == "x"
+        temporary.write_text("x", encoding="utf-8")
+    assert target.read_text(encoding="utf-8") == "x"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file modes")
@@ -349,9 +349,9 @@ def test_folders_are_made(tmp_path):
 def test_a_file_has_the_permissions_of_any_other(tmp_path, umask):
     before = os.umask(umask)
     try:
-        (tmp_path / "plain.txt").write_text("x")
+        (tmp_path / "plain.txt").write_text("x", encoding="utf-8")
         with atomic_write(tmp_path / "a.txt") as temporary:
-            temporary.write_text("x")
+            temporary.write_text("x", encoding="utf-8")
         assert os.umask(umask) == umask  # left as it was
     finally:
         os.umask(before)

@@ -90,7 +90,7 @@ GENERATED = {
 
 def write(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -177,21 +177,21 @@ def test_the_pages_and_the_generated_pieces_are_staged(project, staged):
     for name in SOURCES:
         folder = project if name.startswith("_") and "/" not in name else project / "book"
         assert (staged / name).read_bytes() == (folder / name).read_bytes()
-    shown = (staged / "_generated" / "board.html").read_text()
+    shown = (staged / "_generated" / "board.html").read_text(encoding="utf-8")
     assert shown.count("the sum is large") == 2
-    tally = (staged / "_generated" / "tally.md").read_text()
+    tally = (staged / "_generated" / "tally.md").read_text(encoding="utf-8")
     assert tally.startswith(
         "**2 claims of 2 papers, recomputed at the `smoke` profile: 1 reproduced"
     )
-    assert "toy/sum.html" in (staged / "_generated" / "gallery.html").read_text()
+    assert "toy/sum.html" in (staged / "_generated" / "gallery.html").read_text(encoding="utf-8")
 
 
 def test_a_real_run_is_staged_without_progress_times_or_paths(project, staged):
     toy = Chapter(project, "toy/sum")
     running.execute(toy, toy.parameters("smoke"), toy.run_path("smoke"))
-    assert "noise" in toy.run_path("smoke").read_text()
+    assert "noise" in toy.run_path("smoke").read_text(encoding="utf-8")
     site.stage(project, "smoke", staged)
-    text = (staged / "toy" / "sum.ipynb").read_text()
+    text = (staged / "toy" / "sum.ipynb").read_text(encoding="utf-8")
     for word in ("noise\\n", 'stderr"', '"papermill"', "iopub", "start_time", str(project)):
         assert word not in text
     notebook = nbformat.reads(text, as_version=4)
@@ -244,7 +244,7 @@ def test_what_is_gone_from_the_book_disappears(project, staged):
     write(staged / "_build" / "html" / "index.html", "built here")
     write(staged / "toy" / "sum.md", "left by another version")
     (project / "book" / "_static" / "logo.svg").unlink()
-    toc = (project / "_toc.yml").read_text()
+    toc = (project / "_toc.yml").read_text(encoding="utf-8")
     write(project / "_toc.yml", toc.replace(", {file: toy/late}", ""))
     (project / "book" / "toy" / "late.md").unlink()
     assert site.stage(project, "smoke", staged) != key
@@ -292,7 +292,7 @@ def test_a_chapter_without_a_run_is_an_error(project, staged):
 def test_a_run_with_changed_parameters_says_so_on_the_scoreboard(project, staged):
     store(Chapter(project, "toy/sum"), "# A sum\n", ledger_of(), parameters={"n": 7})
     site.stage(project, "smoke", staged)
-    shown = (staged / "_generated" / "board.html").read_text()
+    shown = (staged / "_generated" / "board.html").read_text(encoding="utf-8")
     assert shown.count('data-profile="smoke, n=7"') == 1
     assert shown.count('data-profile="smoke"') == 1
 

@@ -113,7 +113,7 @@ def _lock(path: Path) -> Iterator[None]:
     except ImportError:  # Windows: two writers spoil the .part file, and the checksum tells
         yield
         return
-    with path.open("w") as file:
+    with path.open("w", encoding="utf-8") as file:
         with contextlib.suppress(OSError):  # a file system without locks
             fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -201,9 +201,7 @@ class MatrixPrograms:
         top, _ = fleq_truth.numpy_power(A)
         path = self.numpy_mlp()
         return {
-            "inverse": largest(
-                self.results("inverse", "X")[-1] - np.linalg.inv(self.matrix)
-            ),
+            "inverse": largest(self.results("inverse", "X")[-1] - np.linalg.inv(self.matrix)),
             "power": max(abs(np.linalg.norm(x) - 1), abs(x @ A @ x / (x @ x) / top - 1)),
             "sgd": largest(self.results("sgd", "w")[-1][:3, 0] - self.numpy_sgd()[-1]),
             "mlp": max(
