@@ -17,10 +17,13 @@
     return v.count ? weights : gates;
   };
   const baum = v.count ? 2 * Math.ceil(n / 2 / d) * (d + 1) : 2 * Math.ceil(n / 2 / d) + 1;
-  return bars({
+  const at = `n = ${n}, delta = ${delta.toPrecision(2)}, d = ${d}`;
+  const y = v.count ? 'weights' : 'gates';
+  const best = bars({
     labels: ['flat, T=3', 'tree, T=3', 'flat, T=log n', 'tree, T=log n', 'Baum, built'],
     values: [built(T3, flat, 'flat'), built(T3, tree, 'tree'), built(TL, flat, 'flat'),
       built(TL, tree, 'tree'), baum],
-    x: `n = ${n}, delta = ${delta.toPrecision(2)}, d = ${d}`, y: v.count ? 'weights' : 'gates',
+    x: at, y,
   });
+  return `${best} ${y}, at ${at}`;
 }

@@ -23,7 +23,8 @@
     parts.push(`<text x="${X(0)}" y="226" text-anchor="middle">input x</text>`);
     parts.push(`<text x="${X(0) + 8}" y="14">relu(scale * ${w} x + shift)</text>`);
     svg.innerHTML = parts.join('');
-    return `on for ${Math.round(100 * share)}% of the inputs; a shift of ` +
-      `|scale| * ${w} = ${Math.abs(slope).toFixed(2)} keeps it on for all`;
+    return `scale ${scale.toFixed(2)}, shift ${shift.toFixed(2)}: on for ` +
+      `${Math.round(100 * share)}% of the inputs; a shift of |scale| * ${w} = ` +
+      `${Math.abs(slope).toFixed(2)} keeps it on for all`;
   };
 }
