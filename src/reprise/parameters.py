@@ -351,12 +351,14 @@ class Knobs:
         lines = []
         for knob in self.knobs.values():
             assignment = f"{knob.name} = {_source(knob.default)}"
-            comment = f"# {knob.comment()}"
-            if len(assignment) + 2 + len(comment) <= COLUMNS:
-                lines.append(f"{assignment}  {comment}")
+            for comment in (knob.comment(), knob.meaning):  # the table of knobs has the range
+                line = f"{assignment}  # {comment}"
+                if len(line) <= COLUMNS:
+                    break
             else:
-                wrapped = textwrap.wrap(knob.comment(), COLUMNS - 2)
-                lines += [f"# {line}" for line in wrapped] + [assignment]
+                wrapped = textwrap.wrap(knob.meaning, COLUMNS - 2)
+                line = "\n".join([*(f"# {text}" for text in wrapped), assignment])
+            lines.append(line)
         return "\n".join(lines)
 
 
