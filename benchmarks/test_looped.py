@@ -11,7 +11,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
-from reprise.expressivity.looped import fleq_programs
+from reprise.expressivity.looped import fleq_programs, fleq_truth
 from reprise.expressivity.looped.compiled import CompiledMachine
 from reprise.expressivity.looped.fleq import FleqMachine
 from reprise.expressivity.looped.interpreter import random_subleq, run_subleq, run_subleq_to_end
@@ -249,11 +249,11 @@ def compiled_lap(lap, shape, programs, threads, **notes):
 def fleq(updates):
     """The machine, the program that trains a network, its first state, and numpy's result."""
     machine = FleqMachine(8, 64)
-    inputs = fleq_programs.draw_mlp(np.random.default_rng(0))
+    inputs = fleq_truth.draw_mlp(rng=np.random.default_rng(0))
     data = (inputs.X, inputs.Y, inputs.W1, inputs.W2)
     task = fleq_programs.mlp(*data, 0.1, updates)
     state = machine.init(task.program.words, task.program.instructions)
-    return machine, task, state[None], fleq_programs.numpy_mlp(*data, 0.1, updates)
+    return machine, task, state[None], fleq_truth.numpy_mlp(*data, 0.1, updates)
 
 
 FLEQ = "FLEQ step, dm = 8, 64 blocks, backpropagation"
@@ -293,7 +293,9 @@ def test_random_programs(lap):
     machine = SubleqMachine(32, bits)
     evaluator = CompiledMachine(machine)
     rng = np.random.default_rng(0)
-    memories, programs = random_subleq(rng, words=words, instructions=22, bits=bits, count=count)
+    memories, programs = random_subleq(
+        words=words, instructions=22, bits=bits, count=count, rng=rng
+    )
     ends = [
         run_subleq(memory, program, bits, steps=steps)
         for memory, program in zip(memories, programs, strict=True)

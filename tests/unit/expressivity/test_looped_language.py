@@ -9,7 +9,8 @@ from reprise.expressivity.looped import library
 from reprise.expressivity.looped.compiler import columns_for, compile_source
 from reprise.expressivity.looped.errors import CompileError, LanguageError
 from reprise.expressivity.looped.interpreter import run_subleq_to_end
-from reprise.expressivity.looped.language import MOST_ELEMENTS, TrapError, run_source
+from reprise.expressivity.looped.language import TrapError, run_source
+from reprise.expressivity.looped.parser import MOST_ELEMENTS
 from reprise.expressivity.looped.random_source import difference, random_source
 
 
@@ -190,7 +191,7 @@ def test_random_programs_mean_the_same_when_compiled(bits, count):
     rng = np.random.default_rng(bits)
     trapped = 0
     for _ in range(count):
-        text = random_source(rng, bits)
+        text = random_source(bits, rng=rng)
         assert difference(text, bits) == "", text
         try:
             run_source(text, bits)
@@ -201,7 +202,7 @@ def test_random_programs_mean_the_same_when_compiled(bits, count):
 
 def test_random_programs_need_six_bits():
     with pytest.raises(ValueError, match="bits must be from 6 to 48, got 5"):
-        random_source(np.random.default_rng(0), 5)
+        random_source(5, rng=np.random.default_rng(0))
 
 
 # --- errors while it runs -------------------------------------------------------------------------

@@ -1,8 +1,16 @@
 """Looped transformers as computers: fixed weights, a program in the sequence, a loop.
 
 Columns of the input are memory, instructions and a scratchpad. A few layers with hand-written
-weights execute one instruction; their output is the next input. `subleq` and `fleq` write the
-weights, the compilers write programs, the interpreters say what is right.
+weights execute one instruction; their output is the next input.
+
+- the network: `network`, and `gadgets`, of which weights are put together;
+- the small computer: `subleq`, its `interpreter`, `assembler` and `library` of programs;
+- the small language: `tree`, `parser`, `language` (what it means), `macros` and `compiler`,
+  `random_source`;
+- the large computer: `fleq`, `products` and `splines`, its `fleq_interpreter`, `fleq_assembler`,
+  `fleq_programs` and `fleq_truth`;
+- `compiled` evaluates both machines fast, with `kernels` and `fleq_kernels`;
+- `experiments`, `fleq_experiments` and `temperature` measure, `page` draws.
 
 Giannou, Rajput, Sohn, Lee, Lee, Papailiopoulos, "Looped Transformers as Programmable Computers",
 ICML 2023, arXiv 2301.13196.

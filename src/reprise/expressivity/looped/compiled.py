@@ -348,7 +348,7 @@ def _check_heads(machine: SubleqMachine | FleqMachine, built: SubleqMachine | Fl
             raise ValueError(f"layer {index} must have {len(expected.heads)} heads")
         for h, (given, right) in enumerate(zip(layer.heads, expected.heads, strict=True)):
             same = given.soft == right.soft and all(
-                torch.equal(getattr(given, name), getattr(right, name)) for name in "QKV"
+                torch.equal(getattr(given, name), getattr(right, name)) for name in "QKUO"
             )
             if not same:
                 raise ValueError(

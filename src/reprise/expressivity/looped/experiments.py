@@ -21,6 +21,7 @@ from reprise.expressivity.looped.interpreter import (
     trace_all,
 )
 from reprise.expressivity.looped.language import run_source
+from reprise.expressivity.looped.random_source import MOST_STEPS
 from reprise.expressivity.looped.subleq import SubleqMachine
 
 
@@ -86,8 +87,8 @@ def differences(
     return Differences(int(lengths.sum()), wrong)
 
 
-def run_until_halted(machine: SubleqMachine, states: Tensor, limit: int) -> tuple[Tensor, int]:
-    """Loop a batch of programs until no state changes any more: (states, steps of the longest).
+def run_until_halted(machine: SubleqMachine, states: Tensor, limit: int) -> Tensor:
+    """Loop a batch of programs until no state changes any more.
 
     Parameters
     ----------
@@ -102,10 +103,10 @@ def run_until_halted(machine: SubleqMachine, states: Tensor, limit: int) -> tupl
         If a program has not halted by then.
     """
     with torch.no_grad():
-        for step in range(limit + 1):
+        for _ in range(limit + 1):
             after = machine.transformer(states)
             if torch.equal(after, states):
-                return states, step
+                return states
             states = after
     raise RuntimeError(f"a program has not halted within limit = {limit} steps")
 
@@ -143,7 +144,7 @@ def right_results(cases: Sequence[Case], columns: int, bits: int, limit: int) ->
     """
     machine = SubleqMachine(columns, bits)
     start = torch.stack([machine.init(c.program.memory, c.program.program) for c in cases])
-    end, _ = run_until_halted(machine, start, limit)
+    end = run_until_halted(machine, start, limit)
     right = []
     for case, state in zip(cases, end, strict=True):
         memory = machine.read(state, len(case.program.memory)).memory
@@ -213,7 +214,7 @@ def run_language(
     )
 
 
-def different_ends(sources: Sequence[tuple[str, int]], limit: int = 1_000_000) -> int:
+def different_ends(sources: Sequence[tuple[str, int]], limit: int = MOST_STEPS) -> int:
     """How many programs end on the transformer in another sequence than on the interpreter.
 
     Parameters

@@ -7,7 +7,7 @@ words and jumps. The five sources are this book's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from reprise.expressivity.looped.assembler import LARGEST, SubleqProgram, assemble_subleq
 from reprise.runtime import check_integer, is_integer
@@ -158,45 +158,6 @@ def search(values: Sequence[int], target: int) -> SubleqProgram:
         lines += [f"maybe{i}: z z", "t z end", f"other{i}: minus_one index"]
     lines += ["index index", "one index end", "end: zero zero end"]
     return assemble_subleq("\n".join(lines))
-
-
-_PROGRAMS: dict[str, Callable[..., SubleqProgram]] = {
-    "factorial": factorial,
-    "multiply": multiply,
-    "reverse": reverse,
-    "search": search,
-}
-
-
-def subleq_program(name: str, **inputs: int | Sequence[int]) -> SubleqProgram:
-    """Build an assembly program by its name.
-
-    Parameters
-    ----------
-    name : str
-        "factorial" (``k``), "multiply" (``a``, ``b``), "reverse" (``values``) or "search"
-        (``values``, ``target``).
-    **inputs : int or sequence of int
-
-    Returns
-    -------
-    SubleqProgram
-
-    Raises
-    ------
-    ValueError
-        If the name is unknown, inputs are missing or surplus, or one is outside its range.
-    """
-    if name not in _PROGRAMS:
-        raise ValueError(f"name must be one of {', '.join(_PROGRAMS)}, got {name!r}")
-    build = _PROGRAMS[name]
-    wanted = build.__annotations__.keys() - {"return"}
-    if inputs.keys() != wanted:
-        raise ValueError(
-            f"inputs of {name} must be {', '.join(sorted(wanted))}, got "
-            f"{', '.join(sorted(inputs)) or 'none'}"
-        )
-    return build(**inputs)
 
 
 # --- the small language ---------------------------------------------------------------------------

@@ -81,6 +81,7 @@ class Code:
         )
 
     def new_word(self, name: str, value: int) -> int:
+        """Add a word: its address."""
         self.names[name] = len(self.memory)
         self.memory.append(value)
         return self.names[name]
@@ -104,17 +105,21 @@ class Code:
         self.free.append(word)
 
     def subleq(self, a: int, b: int, target: Label | None = None) -> None:
+        """Add an instruction; without a target it goes on to the next."""
         self.instructions.append(_Instruction(a, b, target, self.line))
 
     def place(self, label: Label) -> None:
+        """A label stands before the next instruction."""
         label.at = len(self.instructions)
 
     # what a few instructions do
 
     def goto(self, label: Label) -> None:
+        """To a label, always."""
         self.subleq(self.zero, self.zero, label)
 
     def clear(self, x: int) -> None:
+        """x = 0"""
         self.subleq(x, x)
 
     def subtract(self, x: int, y: int) -> None:
@@ -182,6 +187,7 @@ class Code:
             self.subleq(bound, u, again)
 
     def jump_if_zero(self, x: int, label: Label) -> None:
+        """To a label if x is 0."""
         at_most, after = Label(), Label()
         self.subleq(self.zero, x, at_most)
         self.goto(after)
@@ -192,6 +198,7 @@ class Code:
         self.place(after)
 
     def jump_unless_zero(self, x: int, label: Label) -> None:
+        """To a label if x is not 0."""
         at_most, after = Label(), Label()
         self.subleq(self.zero, x, at_most)
         self.goto(label)

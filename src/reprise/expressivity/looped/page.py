@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from math import factorial
 from typing import TYPE_CHECKING
@@ -109,6 +110,7 @@ class MatrixPrograms:
     Attributes
     ----------
     machine : FleqMachine
+    evaluator : CompiledMachine
     tasks : dict of str to FleqTask
         ``inverse``, ``power``, ``sgd``, ``mlp`` and ``calculator``.
     net : MlpInputs
@@ -133,7 +135,6 @@ class MatrixPrograms:
             return generator(seed, name)
 
         self.machine = FleqMachine(dim, blocks)
-        self.evaluator = CompiledMachine(self.machine)
         self.matrix = fleq_truth.draw_regular(dim, rng=rng("inverse"))
         self.symmetric = fleq_truth.draw_symmetric(dim, rng=rng("power"))
         self.samples = fleq_truth.draw_sgd(samples=dim, rng=rng("sgd"))
@@ -148,6 +149,11 @@ class MatrixPrograms:
         }
         self._runs: dict[str, TaskRun] = {}
         self._dense: list[Tensor] = []
+
+    @cached_property
+    def evaluator(self) -> CompiledMachine:
+        """Of the machine, compiled when it is first needed."""
+        return CompiledMachine(self.machine)
 
     def run(self, name: str) -> TaskRun:
         """The run of a program to its end."""

@@ -1,7 +1,7 @@
 """Products of matrices by attention: softmax, linearised around a column that takes nearly all.
 
-`FleqMachine` multiplies with two heads of opposite sign. `product_error` measures one head, two, and
-two such pairs, on a sequence of their own.
+`FleqMachine` multiplies with two heads of opposite sign. `product_error` measures one head, two,
+and two such pairs, on a sequence of their own.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def total_attention(dim: int, sink: float) -> float:
 
 
 def product_error(
-    A: ArrayLike, B: ArrayLike, scale: float, order: int = 2, sink: float = 24.0
+    A: ArrayLike, B: ArrayLike, scale: float, order: int = 2, *, sink: float = 24.0
 ) -> float:
     """Largest entry of the error of A B by attention alone.
 
