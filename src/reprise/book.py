@@ -111,9 +111,10 @@ class Chapter:
 
     def key(self, parameters: Mapping[str, Any]) -> str:
         """A digest of everything but data that a run with these parameters depends on."""
-        digest = hashlib.sha256()
-        for path in [self.source, *self.modules(), self.root / "constraints.txt"]:
-            digest.update(f"{path.name} {file_digest(path)}\n".encode())
+        files = [self.source, *self.modules(), self.root / "constraints.txt"]
+        # sorted here: the order of paths depends on where the package lies
+        lines = sorted(f"{path.name} {file_digest(path)}\n" for path in files)
+        digest = hashlib.sha256("".join(lines).encode())
         digest.update(json.dumps(parameters, sort_keys=True, default=str).encode())
         digest.update(sys.version.encode())
         return digest.hexdigest()
