@@ -163,7 +163,7 @@ def run_fleq_program(x, memory, code, null, first, end, rows, scratch, column, s
     result = np.empty((2 * dim + 1, LANES))
     target = np.empty(dim, np.int64)
     for step in range(steps):
-        counter = decode(x[0], rows.PC, rows.index + rows.block, 0)
+        counter = decode(x[0], rows.PC, rows.index + rows.block, np.int64(0))
         if counter < first or counter >= end:
             return step, LOST
         for i in range(dim):
@@ -172,7 +172,7 @@ def run_fleq_program(x, memory, code, null, first, end, rows, scratch, column, s
             if at >= 0:
                 for k in range(rows.instruction):
                     x[group, rows.BUF + k, lane] += code[at, k]
-        _feed_groups(scratch, 0, x, y)
+        _feed_groups(scratch, np.int64(0), x, y)
         for i in range(dim):
             group, lane = i // LANES, i % LANES
             a, b = _at(x, rows, rows.A, i), _at(x, rows, rows.B, i)
@@ -181,9 +181,9 @@ def run_fleq_program(x, memory, code, null, first, end, rows, scratch, column, s
                     x[group, rows.BUF + k, lane] += memory[a, k]
                 if b >= 0:
                     x[group, rows.BUF + dim + k, lane] += memory[b, k]
-        _feed_groups(scratch, 1, x, y)
+        _feed_groups(scratch, np.int64(1), x, y)
         soft_attention(soft, x, null, queries, keys, values)
-        _feed_groups(scratch, 2, x, y)
+        _feed_groups(scratch, np.int64(2), x, y)
         for i in range(dim):
             group, lane = i // LANES, i % LANES
             target[i] = _at(x, rows, rows.C, i)
@@ -193,10 +193,10 @@ def run_fleq_program(x, memory, code, null, first, end, rows, scratch, column, s
             written[group, 2 * dim, lane] = 0.0
             # the scratch columns themselves are not written: they fetch from the empty column
             x[group, rows.BUF + dim, lane] += 1.0
-        _feed_groups(scratch, 3, x, y)
+        _feed_groups(scratch, np.int64(3), x, y)
         same = True
         for group in range(groups):
-            feed_forward(column, 0, written[group], result)
+            feed_forward(column, np.int64(0), written[group], result)
             for lane in range(min(LANES, dim - group * LANES)):
                 at = target[group * LANES + lane]
                 for k in range(dim):
@@ -208,9 +208,9 @@ def run_fleq_program(x, memory, code, null, first, end, rows, scratch, column, s
             flag = decode(x[group], rows.F, rows.block, lane)
             if flag >= 0:
                 x[group, rows.BUF, lane] += memory[flag * dim, 0]
-        _feed_groups(scratch, 4, x, y)
-        _feed_groups(scratch, 5, x, y)
-        if same and decode(x[0], rows.PC, rows.index + rows.block, 0) == counter:
+        _feed_groups(scratch, np.int64(4), x, y)
+        _feed_groups(scratch, np.int64(5), x, y)
+        if same and decode(x[0], rows.PC, rows.index + rows.block, np.int64(0)) == counter:
             return step, HALTED
     return steps, RUNNING
 

@@ -3,6 +3,8 @@
 `LANES` columns go through a layer together, so that each weight is loaded once and the arithmetic
 fills wide registers. For SUBLEQ the lanes are the scratch columns of different programs, for FLEQ
 those of one program.
+
+Layers are passed as ``np.int64(0)``: for each literal numba would compile the callees once more.
 """
 
 from __future__ import annotations
@@ -186,7 +188,7 @@ def run_subleq_lanes(x, memory, code, first, end, rows, scratch, column, steps, 
                 x[rows.BUF + i, lane] += code[lane, at, i]
         if running == 0:
             break
-        feed_forward(scratch, 0, x, y)
+        feed_forward(scratch, np.int64(0), x, y)
         x, y = y, x
         for lane in range(lanes):
             if status[lane] != RUNNING:
@@ -212,7 +214,7 @@ def run_subleq_lanes(x, memory, code, first, end, rows, scratch, column, steps, 
             written[2 * word, lane] = 1.0
         feed_forward(scratch, layers - 1, x, y)
         x, y = y, x
-        feed_forward(column, 0, written, result)
+        feed_forward(column, np.int64(0), written, result)
         for lane in range(lanes):
             if status[lane] != RUNNING:
                 continue
