@@ -101,6 +101,19 @@ def check_integer(name: str, value: Any, least: int) -> int:
     return int(value)
 
 
+def check_generator(*, rng: Any) -> np.random.Generator:
+    """Return ``rng``, which must be a generator: a seed is not one.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+    """
+    if not isinstance(rng, np.random.Generator):
+        raise ValueError(f"rng must be a numpy.random.Generator, as default_rng(0), got {rng!r}")
+    return rng
+
+
 def thread_count(threads: int | None = None) -> int:
     """Return how many worker threads to use.
 

@@ -189,7 +189,7 @@ def test_labels_are_one_a_frame(labels):
 
 @pytest.mark.parametrize("frames", [1, 0, -3])
 def test_a_player_needs_two_frames(frames):
-    with pytest.raises(ValueError, match=f"frames must be at least 2, got {frames}"):
+    with pytest.raises(ValueError, match=f"frames must be an integer of at least 2, got {frames}"):
         rising(frames)
 
 

@@ -20,6 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from reprise.runtime import check_integer
+
 # --- the mask -------------------------------------------------------------------------------------
 
 
@@ -240,8 +242,7 @@ class GadgetLinear(nn.Module):
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
-        if redundancy < 1:
-            raise ValueError(f"redundancy must be at least 1, got {redundancy}")
+        check_integer("redundancy", redundancy, 1)
         self.sparsity, self.relu = check_sparsity(sparsity), relu
         shapes = {"u": (redundancy, in_features), "v": (out_features, in_features * redundancy)}
         for name, shape in shapes.items():

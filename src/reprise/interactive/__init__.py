@@ -22,6 +22,7 @@ from xml.etree import ElementTree
 
 from reprise.notebook import Picture, as_svg, labelled
 from reprise.plotting import COLORS
+from reprise.runtime import check_integer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
@@ -183,8 +184,7 @@ def player(
     """
     import matplotlib.pyplot as plt
 
-    if frames < 2:
-        raise ValueError(f"frames must be at least 2, got {frames}")
+    check_integer("frames", frames, 2)
     labels = [f"frame {i}" for i in range(frames)] if labels is None else list(labels)
     if len(labels) != frames:
         raise ValueError(f"labels must be one a frame, {frames}, got {len(labels)}")

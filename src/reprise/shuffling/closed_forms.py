@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from reprise.runtime import check_integer
 from reprise.shuffling.orders import OrderName
 
 
@@ -32,8 +33,7 @@ def log_step_size(n: int, K: int, factor: float = 1.0, mu: float = 1.0) -> float
         If a parameter is outside its range.
     """
     for name, value in (("n", n), ("K", K)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+        check_integer(name, value, 1)
     if n * K < 2:
         raise ValueError(f"n * K must be at least 2, got {n * K}")
     for name, value in (("factor", factor), ("mu", mu)):
@@ -83,10 +83,8 @@ def mean_estimation_error(
     ValueError
         If a parameter is outside its range or the order has no closed form here.
     """
-    if n < 2:
-        raise ValueError(f"n must be at least 2, got {n}")
-    if K < 1:
-        raise ValueError(f"K must be at least 1, got {K}")
+    check_integer("n", n, 2)
+    check_integer("K", K, 1)
     if not 0 < step_size < 2:
         raise ValueError(f"step_size must lie in (0, 2), got {step_size}")
     for name, value in (("sum_squares", sum_squares), ("initial_distance2", initial_distance2)):

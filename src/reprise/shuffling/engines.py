@@ -18,9 +18,11 @@ from reprise.shuffling.problems import (
     FederatedSum,
     FiniteSum,
     GluedSum,
+    LabelLogistic,
     LogisticSum,
     MeanEstimation,
     QuadraticSum,
+    RippledSum,
     TwoKinds,
 )
 
@@ -51,9 +53,10 @@ def engine(problem: FiniteSum | FederatedSum, plan: Schedule, rounds: Rounds) ->
         ``(steps, stream, x0, record) -> iterates``: float64 (epochs,), the stream of r runs,
         float64 (r, d), int64 (m,) -> float64 (m, r, d).
     """
-    pair = _two_kinds(problem, plan)
+    own = _is_overridden(problem)
+    pair = None if own else _two_kinds(problem, plan)
     lanes = None if pair is None else _lanes(problem, pair)
-    parts = None if pair or _in_numpy(problem) else _components(problem)
+    parts = None if own or pair or _in_numpy(problem) else _components(problem)
 
     def simulate(steps: Array, stream: Stream, x0: Array, record: NDArray[np.int64]) -> Array:
         out = np.empty((len(record), *x0.shape))
@@ -64,7 +67,7 @@ def engine(problem: FiniteSum | FederatedSum, plan: Schedule, rounds: Rounds) ->
             out[:, :, 0] = flat
         elif parts is not None:
             kernels.run_components(parts, rounds, plan, steps, stream, x0, record, out)
-        elif isinstance(problem, MeanEstimation):
+        elif isinstance(problem, MeanEstimation) and not own:
             run_mean_estimation(problem, plan, steps, stream, x0, record, out)
         else:
             _run_any(problem, plan, rounds, steps, stream, x0, record, out)
@@ -79,6 +82,14 @@ def engine(problem: FiniteSum | FederatedSum, plan: Schedule, rounds: Rounds) ->
 def _workers(problem: FiniteSum | FederatedSum) -> int:
     """M: 1 for a sum that is not dealt out."""
     return getattr(problem, "workers", 1)
+
+
+def _is_overridden(problem: FiniteSum | FederatedSum) -> bool:
+    """True where a subclass has a gradient of its own: no compiled loop would read it."""
+    base = getattr(problem, "problem", problem)
+    kinds = (GluedSum, RippledSum, LabelLogistic, LogisticSum, MeanEstimation, QuadraticSum)
+    known = [kind for kind in kinds if isinstance(base, kind)]
+    return any(type(base).gradient is not kind.gradient for kind in known)
 
 
 def _two_kinds(problem: FiniteSum | FederatedSum, plan: Schedule) -> TwoKinds | None:

@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from reprise.runtime import check_generator, check_integer
 from reprise.shuffling import kernels
 from reprise.shuffling.kernels import Schedule
 
@@ -63,10 +64,7 @@ def schedule(
         synchronized orders whose workers do not divide n, an array of the wrong shape, or a row
         that is not a permutation.
     """
-    if epochs < 1:
-        raise ValueError(f"epochs must be at least 1, got {epochs}")
-    if runs < 1:
-        raise ValueError(f"runs must be at least 1, got {runs}")
+    epochs, runs = check_integer("epochs", epochs, 1), check_integer("runs", runs, 1)
     source = np.full(epochs, kernels.KEEP, dtype=np.int8)
     reverse = np.zeros(epochs, dtype=bool)
     listed = np.arange(n, dtype=np.int64).reshape(1, 1, 1, n)
@@ -127,10 +125,10 @@ def draw_orders(
     ValueError
         As for `schedule`.
     """
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n}")
-    if workers is not None and workers < 1:
-        raise ValueError(f"workers must be at least 1, got {workers}")
+    n = check_integer("n", n, 1)
+    if workers is not None:
+        workers = check_integer("workers", workers, 1)
+    check_generator(rng=rng)
     plan = schedule(order, n, epochs=epochs, runs=runs, workers=workers)
     seed = np.uint64(rng.integers(2**64, dtype=np.uint64))
     out = np.empty((runs, epochs, workers or 1, n), dtype=np.int64)

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reprise.runtime import in_parallel
+from reprise.runtime import check_generator, check_integer, in_parallel
 from reprise.shuffling.engines import engine
 from reprise.shuffling.kernels import LANES, Rounds, Schedule, Stream
 from reprise.shuffling.orders import Order, OrderName, Scheme, schedule
@@ -123,12 +123,13 @@ def run_rounds(
     """
     if method not in ("minibatch", "local"):
         raise ValueError(f"method must be 'minibatch' or 'local', got {method!r}")
-    if local_steps < 1 or problem.components % local_steps:
+    local_steps = check_integer("local_steps", local_steps, 1)
+    if problem.components % local_steps:
         raise ValueError(
             f"local_steps must divide components, got {local_steps} and {problem.components}"
         )
     plan = schedule(order, problem.components, epochs=epochs, runs=runs, workers=problem.workers)
-    rounds = Rounds(int(local_steps), method == "minibatch")
+    rounds = Rounds(local_steps, method == "minibatch")
     result = _run(problem, plan, rounds, step_size, runs, x0, record, threads, rng=rng)
     return replace(result, communication_rounds=epochs * problem.components // local_steps)
 
@@ -146,6 +147,7 @@ def _run(
     rng: np.random.Generator,
 ) -> SGDResult:
     """What `run_sgd` and `run_rounds` share: checks, tasks, threads and the result."""
+    check_generator(rng=rng)
     epochs = plan.epochs
     steps = _step_sizes(step_size, runs, epochs)
     start = _start(x0, runs, problem.dim)
@@ -213,7 +215,11 @@ def run_grid(
     ValueError
         If the grid is empty or a parameter is outside its range.
     """
-    points = tuple(GridPoint(int(n), int(epochs), float(step)) for n, epochs, step in grid)
+    check_generator(rng=rng)
+    points = tuple(
+        GridPoint(check_integer("n", n, 1), check_integer("epochs", epochs, 1), float(step))
+        for n, epochs, step in grid
+    )
     if not points:
         raise ValueError("grid must hold at least one point, got none")
     by_n = {n: problem_factory(n) for n in sorted({p.n for p in points})}
@@ -287,8 +293,10 @@ def _start(x0: ArrayLike | None, runs: int, dim: int) -> Array:
 
 def _epochs_to_record(record: Sequence[int] | None, epochs: int) -> NDArray[np.int64]:
     """Check the epochs to record: increasing, within 1..epochs."""
-    wanted = np.asarray([] if record is None else record, dtype=np.int64)
-    if wanted.ndim != 1 or (np.diff(wanted) <= 0).any():
+    asked = np.asarray([] if record is None else record)
+    wanted = np.zeros(0, np.int64) if asked.size == 0 else asked
+    whole = np.issubdtype(wanted.dtype, np.integer)
+    if not whole or wanted.ndim != 1 or (np.diff(wanted) <= 0).any():
         raise ValueError(f"record must hold increasing epochs, got {record}")
     if wanted.size and not 1 <= wanted[0] <= wanted[-1] <= epochs:
         raise ValueError(f"record must lie in 1..{epochs}, got {wanted.tolist()}")

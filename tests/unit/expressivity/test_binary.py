@@ -594,7 +594,7 @@ NAN = [[math.nan]]
         (lambda: HIDDEN.random_signs(1, 999, 0), "rows must lie in 0.."),
         (lambda: HIDDEN.random_signs(0, 0, 4), "columns must lie in 0..3"),
         (lambda: binary.helpers_needed(100, 0), "delta must lie in (0, 1), got 0"),
-        (lambda: binary.helpers_needed(0, 0.1), "n_edges must be at least 1, got 0"),
+        (lambda: binary.helpers_needed(0, 0.1), "n_edges must be an integer of at least 1, got 0"),
         (lambda: binary.edge_failure(0), "helpers must be an integer of at least 1, got 0"),
         (lambda: binary.embed(NET, helpers=0, seed=0), "helpers must be an integer of at least 1"),
         (lambda: binary.embed(NET, delta=1.5, seed=0), "delta must lie in (0, 1), got 1.5"),

@@ -132,7 +132,7 @@ def test_kept_parameters_are_counted():
 def test_bad_sizes_are_refused():
     with pytest.raises(ValueError, match="sizes must hold at least inputs and outputs"):
         ep.feed_forward([3], lambda i, o: torch.nn.Linear(i, o))
-    with pytest.raises(ValueError, match="redundancy must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="redundancy must be an integer of at least 1, got 0"):
         ep.GadgetLinear(2, 2, 0, 0.5, relu=True, generator=seeded())
 
 

@@ -241,7 +241,7 @@ def test_a_batch_is_its_members(rng):
         ({"dim": 6}, "dim must be a power of two, got 6"),
         ({"dim": 1}, "dim must be a power of two, got 1"),
         ({"blocks": 48}, "blocks must be a power of two, got 48"),
-        ({"blocks": 2}, "blocks must be at least 4, got 2"),
+        ({"blocks": 2}, "blocks must be an integer of at least 4, got 2"),
         ({"product_scale": 0}, "product_scale must be positive and finite, got 0"),
         ({"sink": float("nan")}, "sink must be positive and finite, got nan"),
         ({"pointwise_scale": -1}, "pointwise_scale must be positive"),

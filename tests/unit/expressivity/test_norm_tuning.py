@@ -550,7 +550,7 @@ def test_impossible_profiles_are_refused():
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match=r"width k=15 is smaller than the m\*n=16"):
         nt.rank_profile(4, 15, 0.5, 1, rng=rng)
-    with pytest.raises(ValueError, match="n_trials must be at least 1"):
+    with pytest.raises(ValueError, match="n_trials must be an integer of at least 1"):
         nt.rank_profile(4, 16, 0.5, 0, rng=rng)
 
 

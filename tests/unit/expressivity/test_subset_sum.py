@@ -576,8 +576,8 @@ def test_ascent_gradients_are_those_of_finite_differences():
         (lambda: ss.prune_to_target(TARGET, 0.1, 1.0, seed=0), "delta must lie in (0, 1), got 1.0"),
         (lambda: built(n=41), "n must be from 1 to 40, got 41"),
         (lambda: built(n=10, rows=9), "rows must be at least n = 10, got 9"),
-        (lambda: ss.rows_per_input(0, 1, 0.1), "n must be at least 1, got 0"),
-        (lambda: ss.rows_per_input(1, 0, 0.1), "blocks must be at least 1, got 0"),
+        (lambda: ss.rows_per_input(0, 1, 0.1), "n must be an integer of at least 1, got 0"),
+        (lambda: ss.rows_per_input(1, 0, 0.1), "blocks must be an integer of at least 1, got 0"),
         (lambda: ss.rows_per_input(1, 1, 0.0), "delta must lie in (0, 1), got 0.0"),
     ],
 )

@@ -296,10 +296,15 @@ def test_structured_look_up_disagrees_where_a_weight_is_changed():
         ([[0.0], [1.0]], [0, 1], {"parity_size": 0}, "parity_size must be in 1..n_hyperplanes"),
         ([[0.0], [np.nan]], [0, 1], {}, "X contains NaN or infinity"),
         ([[0.0], [1.0]], [0, 1], {"parity": "deep"}, "parity must be"),
-        ([[0.0], [1.0]], [0, 1], {"n_hashes": 0}, "n_hashes must be at least 1, got 0"),
+        ([[0.0], [1.0]], [0, 1], {"n_hashes": 0}, "n_hashes must be an integer of at least 1"),
         ([[0.0], [1.0]], [0, 1], {"slack": 0}, "slack must be positive"),
-        ([[0.0], [1.0]], [0, 1], {"n_hyperplanes": 0}, "n_hyperplanes must be at least 1"),
-        ([[0.0], [1.0]], [0, 1], {"max_tries": 0}, "max_tries must be at least 1"),
+        (
+            [[0.0], [1.0]],
+            [0, 1],
+            {"n_hyperplanes": 0},
+            "n_hyperplanes must be an integer of at least 1",
+        ),
+        ([[0.0], [1.0]], [0, 1], {"max_tries": 0}, "max_tries must be an integer of at least 1"),
         (np.empty((0, 2)), [], {}, "X must have shape"),
     ],
 )
@@ -395,7 +400,7 @@ def test_layers_must_fit():
     net = memorize(X, y).network
     with pytest.raises(ValueError, match=r"X must have shape \(n, 3\)"):
         net.forward(np.zeros((2, 4)))
-    with pytest.raises(ValueError, match="batch must be at least 1"):
+    with pytest.raises(ValueError, match="batch must be an integer of at least 1"):
         net.forward(X, batch=0)
 
 

@@ -71,8 +71,8 @@ def test_reshuffling_beats_one_shuffle_beats_replacement():
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"n": 1}, "n must be at least 2, got 1"),
-        ({"K": 0}, "K must be at least 1, got 0"),
+        ({"n": 1}, "n must be an integer of at least 2, got 1"),
+        ({"K": 0}, "K must be an integer of at least 1, got 0"),
         ({"step_size": 0.0}, "step_size must lie in (0, 2), got 0.0"),
         ({"step_size": 2.0}, "step_size must lie in (0, 2), got 2.0"),
         ({"step_size": math.nan}, "step_size must lie in (0, 2), got nan"),
@@ -119,8 +119,8 @@ def test_log_step_size_values(arguments, value):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ((0, 3), "n must be at least 1, got 0"),
-        ((3, -1), "K must be at least 1, got -1"),
+        ((0, 3), "n must be an integer of at least 1, got 0"),
+        ((3, -1), "K must be an integer of at least 1, got -1"),
         ((1, 1), "n * K must be at least 2, got 1"),
         ((2, 2, 0.0), "factor must be positive and finite, got 0.0"),
         ((2, 2, math.nan), "factor must be positive and finite, got nan"),

@@ -92,7 +92,7 @@ def test_your_own_objective_falls_where_its_compiled_twin_does():
     ("changes", "text"),
     [
         ({"K": [10]}, "K must hold at least 2 numbers of epochs, got [10]"),
-        ({"runs": 1}, "runs must be at least 2, got 1"),
+        ({"runs": 1}, "runs must be an integer of at least 2, got 1"),
         ({"local_steps": 5}, "local_steps must divide components, got 5 and 32"),
     ],
 )
@@ -129,5 +129,5 @@ def test_copies_give_every_worker_the_same_components(problem):
 
 
 def test_copies_must_be_at_least_one():
-    with pytest.raises(ValueError, match="count must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="count must be an integer of at least 1, got 0"):
         Copies(KINK, 0)

@@ -528,7 +528,7 @@ def test_logistic_problem_deals_rows_out(split):
 @pytest.mark.parametrize(
     ("call", "text"),
     [
-        (lambda: kinked_problem(0, 4), "workers must be at least 1, got 0"),
+        (lambda: kinked_problem(0, 4), "workers must be an integer of at least 1, got 0"),
         (lambda: kinked_problem(2, 5), "components must be even and at least 2, got 5"),
         (lambda: kinked_problem(2, 4, noise=-1), "noise must be finite and not negative, got -1"),
         (
@@ -554,6 +554,16 @@ def test_logistic_problem_deals_rows_out(split):
             "y must hold two classes",
         ),
         (
+            lambda: logistic_problem(np.ones((40, 2)), np.arange(50) % 2, 2, rng=rng()),
+            "y must have shape (40,), one a row, got (50,)",
+        ),
+        (
+            lambda: logistic_problem(
+                np.ones((33, 2)), np.arange(33) == rng().permutation(33)[32], 2, rng=rng()
+            ),
+            "y must hold two classes among the 32 rows that are kept",
+        ),
+        (
             lambda: logistic_problem(np.ones((40, 2)), np.arange(40) % 2, 3, rng=rng()),
             "workers * multiple must be at most 40, the rows, got 3 * 16",
         ),
@@ -562,7 +572,10 @@ def test_logistic_problem_deals_rows_out(split):
             "l2 must be positive and finite, got 0",
         ),
         (lambda: FederatedSum(GluedSum.balanced(6), 4), "workers * arrangements must divide"),
-        (lambda: FederatedSum(GluedSum.balanced(6), 0), "workers must be at least 1, got 0"),
+        (
+            lambda: FederatedSum(GluedSum.balanced(6), 0),
+            "workers must be an integer of at least 1, got 0",
+        ),
         (lambda: FederatedSum(GluedSum.balanced(6), 3, drift=[1, -1]), "drift must be finite"),
         (lambda: FederatedSum(GluedSum.balanced(6), 2, drift=[1, 1]), "drift must sum to 0"),
         (lambda: GluedSum([1.0, 2.0]), "offsets must have mean 0, got 1.5"),
@@ -580,10 +593,10 @@ def test_problems_refuse(call, text):
     ("options", "text"),
     [
         ({"local_steps": 3}, "local_steps must divide components, got 3 and 8"),
-        ({"local_steps": 0}, "local_steps must divide components, got 0 and 8"),
-        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"local_steps": 0}, "local_steps must be an integer of at least 1, got 0"),
+        ({"epochs": 0}, "epochs must be an integer of at least 1, got 0"),
         ({"step_size": 0.0}, "step_size must be positive and finite, got 0.0"),
-        ({"runs": 0}, "runs must be at least 1, got 0"),
+        ({"runs": 0}, "runs must be an integer of at least 1, got 0"),
         ({"order": "sorted"}, "order must be one of"),
         ({"order": np.zeros((2, 4, 8), int)}, "order must hold permutations of 0..7"),
         ({"order": np.zeros((2, 8), int)}, "order must have shape (epochs, workers, n)"),
@@ -679,19 +692,22 @@ def test_crossover_equates_the_terms():
 @pytest.mark.parametrize(
     ("call", "text"),
     [
-        (lambda: step_size(0, 4, 5), "M must be at least 1, got 0"),
+        (lambda: step_size(0, 4, 5), "M must be an integer of at least 1, got 0"),
         (lambda: step_size(1, 1, 1), "M N K^2 must be at least 2, got 1"),
         (lambda: step_size(2, 4, 5, mu=0), "mu must be positive and finite, got 0"),
         (lambda: step_size(2, 4, 5, c=-1), "c must be positive and finite, got -1"),
         (lambda: rate_terms("both", RR, 2, 4, 2, 5), "method must be 'minibatch' or 'local'"),
         (lambda: rate_terms("local", SS, 2, 4, 2, 5), "scheme must be 'with_replacement'"),
-        (lambda: rate_terms("local", RR, 2, 4, 0, 5), "B must be at least 1, got 0"),
+        (lambda: rate_terms("local", RR, 2, 4, 0, 5), "B must be an integer of at least 1, got 0"),
         (lambda: rate_terms("local", RR, 2, 4, 2, 5, nu=-1), "nu must be finite and not negative"),
         (lambda: theory_rate("local", RR, 2, 4, 2, 5, L=0), "L must be positive and finite, got 0"),
-        (lambda: crossover_batch(0, 4), "M must be at least 1, got 0"),
+        (lambda: crossover_batch(0, 4), "M must be an integer of at least 1, got 0"),
         (lambda: crossover_batch(2, 4, nu=0), "nu must be positive and finite, got 0"),
         (lambda: crossover_batch(2, 4, tau=-1), "tau must be finite and not negative, got -1"),
-        (lambda: local_sgd.epoch_time(8, 0, 1.0), "N and B must be at least 1, got 8 and 0"),
+        (
+            lambda: local_sgd.epoch_time(8, 0, 1.0),
+            "N and B must be at least 1, got 8 and 0",
+        ),
         (lambda: local_sgd.epoch_time(8, 2, -1.0), "latency must be finite and not negative"),
     ],
 )

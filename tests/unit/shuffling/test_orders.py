@@ -80,10 +80,10 @@ def test_flipflop_refuses_odd_epochs(order):
         ("shuffle_once", 2, 1, "order must be one of with_replacement, "),
         ("shuffle_once", 2, 1, "got 'shuffle_once'"),
         ("flipflop_with_replacement", 2, 1, "got 'flipflop_with_replacement'"),
-        ("random_reshuffling", 0, 1, "epochs must be at least 1, got 0"),
-        ("random_reshuffling", -2, 1, "epochs must be at least 1, got -2"),
-        ("random_reshuffling", 2, 0, "runs must be at least 1, got 0"),
-        ("incremental", 2, -1, "runs must be at least 1, got -1"),
+        ("random_reshuffling", 0, 1, "epochs must be an integer of at least 1, got 0"),
+        ("random_reshuffling", -2, 1, "epochs must be an integer of at least 1, got -2"),
+        ("random_reshuffling", 2, 0, "runs must be an integer of at least 1, got 0"),
+        ("incremental", 2, -1, "runs must be an integer of at least 1, got -1"),
         ([0, 1, 2], 1, 1, "(epochs, n) = (1, 3) or (runs, epochs, n) = (1, 1, 3), got (3,)"),
         ([[0, 1, 2]], 2, 1, "order must have shape (epochs, n) = (2, 3)"),
         ([[0, 1]], 1, 1, "got (1, 2)"),
@@ -102,7 +102,7 @@ def test_schedule_names_what_is_wrong(order, epochs, runs, text):
 
 
 def test_draw_orders_needs_a_component():
-    with pytest.raises(ValueError, match="n must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="n must be an integer of at least 1, got 0"):
         draw("incremental", 0, epochs=1, runs=1)
 
 

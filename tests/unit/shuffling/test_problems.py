@@ -113,6 +113,8 @@ def test_value_is_the_mean_of_the_components(problem, component):
 def test_component_gradients_are_derivatives(problem, component):
     for x in points_for(problem):
         rows = all_gradients(problem, x)
+        square = np.repeat(x[None], problem.n, axis=0)  # as many points as components
+        np.testing.assert_array_equal(all_gradients(problem, square)[-1], rows)
         assert rows.shape == (problem.n, problem.dim)
         for i in range(problem.n):
             truth = differences(lambda y, i=i: component(i, y), x)

@@ -237,7 +237,7 @@ def test_quadratic_does_not_drift(n):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ((4, 0.1, 4.0, 1), "runs must be at least 2, got 1"),
+        ((4, 0.1, 4.0, 1), "runs must be an integer of at least 2, got 1"),
         ((5, 0.1, 4.0, 9), "n must be even and at least 2, got 5"),
         ((4, 0.0, 4.0, 9), "step_size must be positive and finite, got 0.0"),
         ((4, 0.1, -4.0, 9), "curvature_right must be positive and finite, got -4.0"),
@@ -378,7 +378,7 @@ def test_exact_error_gains_two_orders_a_doubling():
     [
         ((14, 2, 0.1), {}, "n must be at most 12 for enumeration, got 14"),
         ((5, 2, 0.1), {}, "n must be even and at least 2, got 5"),
-        ((4, 0, 0.1), {}, "K must be at least 1, got 0"),
+        ((4, 0, 0.1), {}, "K must be an integer of at least 1, got 0"),
         ((4, 2, 0.25), {}, "eta must satisfy 0 < eta max(L, 1) < 1, got 0.25"),
         ((4, 2, 0.0), {}, "eta must satisfy 0 < eta max(L, 1) < 1, got 0.0"),
         ((4, 2, math.nan), {}, "eta must satisfy 0 < eta max(L, 1) < 1, got nan"),

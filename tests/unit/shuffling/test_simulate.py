@@ -4,6 +4,7 @@ import itertools
 import math
 import re
 import types
+from copy import copy
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ random_orders = [name for name in ORDER_NAMES if "incremental" not in name]
 
 
 def sgd(problem, order, *, seed=0, threads=1, **options):
-    return run_sgd(problem, order, rng=rng_of(seed), threads=threads, **options)
+    return run_sgd(problem, order, **({"rng": rng_of(seed), "threads": threads} | options))
 
 
 def loop(gradient, orders, steps, x0):
@@ -490,9 +491,13 @@ def test_start_is_left_alone():
         ({"record": [1, 4]}, "record must lie in 1..3, got [1, 4]"),
         ({"record": [2, 2]}, "record must hold increasing epochs, got [2, 2]"),
         ({"record": [3, 1]}, "record must hold increasing epochs, got [3, 1]"),
+        ({"record": [1.7]}, "record must hold increasing epochs, got [1.7]"),
+        ({"epochs": 2.5}, "epochs must be an integer of at least 1, got 2.5"),
+        ({"runs": 2.5}, "runs must be an integer of at least 1, got 2.5"),
+        ({"rng": 0}, "rng must be a numpy.random.Generator, as default_rng(0), got 0"),
         ({"record": [[1, 2]]}, "record must hold increasing epochs, got [[1, 2]]"),
-        ({"epochs": 0}, "epochs must be at least 1, got 0"),
-        ({"runs": 0}, "runs must be at least 1, got 0"),
+        ({"epochs": 0}, "epochs must be an integer of at least 1, got 0"),
+        ({"runs": 0}, "runs must be an integer of at least 1, got 0"),
         ({"order": "flipflop_incremental", "epochs": 7}, "epochs must be even for FlipFlop, got 7"),
         ({"order": "sorted"}, "got 'sorted'"),
         ({"order": np.zeros((3, 5), dtype=int)}, "order must hold permutations of 0..4; row 0"),
@@ -640,16 +645,34 @@ def test_grid_shows_progress_when_named(capsys):
     [
         ([], "incremental", {}, "grid must hold at least one point, got none"),
         ([(4, 2, -1.0)], "incremental", {}, "step_size must be positive and finite, got -1.0"),
-        ([(4, 2, 0.1), (4, 0, 0.1)], "incremental", {}, "epochs must be at least 1, got 0"),
+        (
+            [(4, 2, 0.1), (4, 0, 0.1)],
+            "incremental",
+            {},
+            "epochs must be an integer of at least 1, got 0",
+        ),
+        ([(4, 2.7, 0.1)], "incremental", {}, "epochs must be an integer of at least 1, got 2.7"),
+        ([(4, 2, 0.1)], "incremental", {"rng": 0}, "rng must be a numpy.random.Generator"),
         ([(4, 7, 0.1)], "flipflop_incremental", {}, "epochs must be even for FlipFlop, got 7"),
         ([(5, 2, 0.1)], "incremental", {}, "n must be even and at least 2, got 5"),
-        ([(4, 2, 0.1)], "incremental", {"runs": 0}, "runs must be at least 1, got 0"),
+        ([(4, 2, 0.1)], "incremental", {"runs": 0}, "runs must be an integer of at least 1, got 0"),
         ([(4, 2, 0.1)], "incremental", {"x0": [1.0, 2.0]}, "x0 must broadcast to (runs, d)"),
     ],
 )
 def test_grid_names_what_is_wrong(grid, order, options, text):
     with pytest.raises(ValueError, match=re.escape(text)):
         run_grid(GluedSum.balanced, order, grid, **({"runs": 3, "rng": rng_of(0)} | options))
+
+
+@pytest.mark.parametrize("name", sorted(PROBLEMS.keys() - {"bare"}))
+def test_a_gradient_that_a_subclass_changes_is_heard(name):
+    doubled, kind = copy(PROBLEMS[name]), type(PROBLEMS[name])
+    double = {"gradient": lambda self, i, x: 2 * kind.gradient(self, i, x)}
+    doubled.__class__ = type("Doubled", (kind,), double)
+    options = {"epochs": 2, "runs": 3, "x0": 0.3}
+    ours = sgd(doubled, "incremental", step_size=0.01, **options)
+    right = sgd(PROBLEMS[name], "incremental", step_size=0.02, **options)
+    assert_equal_to_rounding(ours.x, right.x)
 
 
 def test_failure_of_a_problem_reaches_the_caller():

@@ -250,8 +250,7 @@ def helpers_needed(n_edges: int, delta: float) -> int:
     ValueError
         If a parameter is out of range.
     """
-    if n_edges < 1:
-        raise ValueError(f"n_edges must be at least 1, got {n_edges!r}")
+    check_integer("n_edges", n_edges, 1)
     return math.ceil(math.log(n_edges / checked_fraction("delta", delta)) / math.log(4 / 3))
 
 

@@ -106,8 +106,7 @@ class FleqMachine:
     ) -> None:
         self.index_bits = address_bits("dim", dim)
         self.block_bits = address_bits("blocks", blocks)
-        if blocks < 4:
-            raise ValueError(f"blocks must be at least 4, got {blocks}")
+        check_integer("blocks", blocks, 4)
         self.gate, self.dead_zone, self.knots = gate, dead_zone, knots
         self.product_scale, self.sink, self.pointwise_scale = product_scale, sink, pointwise_scale
         for name, value in self.options.items():

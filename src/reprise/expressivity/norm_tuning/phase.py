@@ -22,7 +22,7 @@ from reprise.expressivity.norm_tuning.system import (
     khatri_rao,
     solve_scales,
 )
-from reprise.runtime import in_parallel
+from reprise.runtime import check_integer, in_parallel
 
 S, T = TypeVar("S"), TypeVar("T")
 
@@ -150,8 +150,7 @@ def rank_profile(
     check_density(density)
     if width < d * d:
         raise ValueError(f"width k={width} is smaller than the m*n={d * d} equations")
-    if n_trials < 1:
-        raise ValueError(f"n_trials must be at least 1, got {n_trials!r}")
+    check_integer("n_trials", n_trials, 1)
 
     def trial(own: np.random.Generator) -> tuple[int, int, int]:
         W1, W2 = random_block(d, d, width, density=density, rng=own)

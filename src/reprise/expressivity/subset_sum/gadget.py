@@ -29,7 +29,7 @@ from reprise.expressivity.relu import (
     unit_inputs,
 )
 from reprise.expressivity.subset_sum.solver import MOST_EXACT, solve_subset_sum, subset_from_mask
-from reprise.runtime import generator
+from reprise.runtime import check_integer, generator
 
 Floats = NDArray[np.float64]
 Masks = NDArray[np.bool_]
@@ -147,8 +147,7 @@ def rows_per_input(n: int, blocks: int, delta: float) -> int:
         If a parameter is out of its range.
     """
     for name, value in (("n", n), ("blocks", blocks)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+        check_integer(name, value, 1)
     checked_fraction("delta", delta)
     need = math.log(2 * blocks / delta)
     # (R/2 - n)^2 >= need R / 2 at the larger root of R^2/4 - (n + need/2) R + n^2

@@ -16,6 +16,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from reprise.expressivity.threshold.widths import Widths
+from reprise.runtime import check_integer
 
 
 @dataclass(frozen=True)
@@ -164,8 +165,7 @@ def circle_lower_bound(n: int) -> int:
 
     A line crosses a circle at most twice, and each of the n arcs between neighbours must be cut.
     """
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n}")
+    check_integer("n", n, 1)
     return 0 if n == 1 else (n + 1) // 2
 
 

@@ -42,7 +42,7 @@ from reprise.expressivity.threshold.widths import (
     default_parity_size,
     starting_hyperplanes,
 )
-from reprise.runtime import in_parallel
+from reprise.runtime import check_integer, in_parallel
 
 Bits = NDArray[np.uint8]
 SAFE_MARGIN = 1e-12  # sums of d products round by less, on any machine
@@ -225,8 +225,7 @@ def memorize(
         ("max_tries", max_tries),
         ("max_hyperplanes", max_hyperplanes),
     ):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+        check_integer(name, value, 1)
     if parity not in ("flat", "tree"):
         raise ValueError(f"parity must be 'flat' or 'tree', got {parity!r}")
     if not (math.isfinite(slack) and slack > 0):
@@ -251,8 +250,7 @@ def memorize(
 
     cap = min(hyperplanes_needed(n, scaled), max_hyperplanes)
     m1 = min(starting_hyperplanes(n), cap) if n_hyperplanes is None else n_hyperplanes
-    if m1 < 1:
-        raise ValueError(f"n_hyperplanes must be at least 1, got {m1}")
+    check_integer("n_hyperplanes", m1, 1)
     cap = cap if n_hyperplanes is None else m1
     if parity_size is not None:
         if not 1 <= parity_size <= cap:

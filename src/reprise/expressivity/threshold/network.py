@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from reprise.expressivity.threshold import kernels
-from reprise.runtime import atomic_write, thread_count
+from reprise.runtime import atomic_write, check_integer, thread_count
 
 if TYPE_CHECKING:
     import torch
@@ -176,8 +176,7 @@ class ThresholdNetwork:
         X = np.asarray(X, dtype=np.float64)
         if X.ndim != 2 or X.shape[1] != self.n_inputs:
             raise ValueError(f"X must have shape (n, {self.n_inputs}), got {X.shape}")
-        if batch < 1:
-            raise ValueError(f"batch must be at least 1, got {batch}")
+        check_integer("batch", batch, 1)
         first, rest = self.layers[0], [_compiled(layer) for layer in self.layers[1:]]
         out = np.empty((len(X), self.layers[-1].n_gates), np.uint8)
         hidden = [np.empty((len(X), layer.n_gates), np.uint8) for layer in self.layers]

@@ -14,6 +14,7 @@ from scipy import special
 from scipy.spatial import cKDTree
 
 from reprise.expressivity.threshold import kernels
+from reprise.runtime import check_integer
 
 Array = NDArray[np.float64]
 EXACT_DISTANCE_POINTS = 20_000
@@ -274,8 +275,7 @@ def hyperplanes_needed(n: int, delta: float, failure: float = 0.01) -> int:
     ValueError
         If a parameter is outside its range.
     """
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n}")
+    check_integer("n", n, 1)
     if not delta > 0:
         raise ValueError(f"delta must be positive, got {delta}")
     if not 0 < failure < 1:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reprise.runtime import check_integer
+
 Array = NDArray[np.float64]
 Permutations = NDArray[np.int64]
 
@@ -96,19 +98,23 @@ def fast_permutations(
     ValueError
         If a parameter is outside its range.
     """
-    if n < 2:
-        raise ValueError(f"n must be at least 2, got {n}")
-    if epochs < 1:
-        raise ValueError(f"epochs must be at least 1, got {epochs}")
+    n, epochs = check_integer("n", n, 2), check_integer("epochs", epochs, 1)
+    if not isinstance(x_star, float | int | np.number) or not math.isfinite(x_star):
+        raise ValueError(f"x_star must be a finite number, got {x_star!r}")
     if not (math.isfinite(step_size) and step_size > 0):
         raise ValueError(f"step_size must be positive and finite, got {step_size}")
     everyone, at_star = np.arange(n), np.full(n, float(x_star))
     bend = _checked_curvature(hessian(everyone, at_star), step_size)
+    slopes = gradient(everyone, at_star)
+    away = slopes.sum() / bend.sum()  # a step of Newton's method
+    if abs(away) > 1e-6 * max(1.0, abs(x_star)):
+        raise ValueError(f"x_star must be the minimiser, got {x_star!r}, {away:.3g} away from it")
     if orders is None:
-        rising = np.argsort(gradient(everyone, at_star), kind="stable")
+        rising = np.argsort(slopes, kind="stable")
         orders = np.stack([rising, rising[::-1]])
-    orders = np.asarray(orders, dtype=np.int64)
-    fits = orders.ndim == 2 and orders.shape[1] == n and len(orders) > 0
+    orders = np.asarray(orders)
+    whole = np.issubdtype(orders.dtype, np.integer)
+    fits = whole and orders.ndim == 2 and orders.shape[1] == n and len(orders) > 0
     if not fits or (np.sort(orders, axis=1) != everyone).any():
         raise ValueError(f"orders must hold permutations, shape (P, {n}), got {orders.shape}")
     backward, choices = [float(x_star)], []

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reprise.runtime import check_integer
 from reprise.shuffling.orders import Order
 from reprise.shuffling.problems import (
     LabelLogistic,
     LogisticSum,
     MeanEstimation,
     QuadraticSum,
+    class_signs,
     standardized,
 )
 from reprise.shuffling.simulate import run_sgd
@@ -162,8 +164,7 @@ def spread_instance(n: int, curvature: float = 4.0) -> QuadraticSum:
     ValueError
         If n < 2 or the curvature is not positive.
     """
-    if n < 2:
-        raise ValueError(f"n must be at least 2, got {n}")
+    check_integer("n", n, 2)
     if not (math.isfinite(curvature) and curvature > 0):
         raise ValueError(f"curvature must be positive and finite, got {curvature}")
     return QuadraticSum(1.0 + curvature * np.eye(n), np.eye(n) - 1.0 / n)
@@ -201,8 +202,13 @@ def standardized_logistic(features: Array, labels: ArrayLike, l2: float = 0.1) -
     ----------
     features : float64 (n, d)
     labels : array_like, shape (n,)
-        Positive for one class, 0 or negative for the other.
+        Two classes: the larger value is the positive one.
     l2 : float
+
+    Raises
+    ------
+    ValueError
+        If the labels are not one for each row, or not of two classes.
     """
-    signs = np.where(np.asarray(labels) > 0, 1.0, -1.0)
+    signs = class_signs("labels", labels, len(features))
     return LogisticSum(standardized(features), signs, l2=l2)

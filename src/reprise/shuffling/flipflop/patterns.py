@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reprise.runtime import check_integer
 from reprise.shuffling.orders import OrderName, draw_orders
 from reprise.shuffling.problems import FiniteSum
 from reprise.shuffling.simulate import run_sgd
@@ -71,8 +72,7 @@ def prefix_reversals(order: ArrayLike, count: int) -> Permutations:
     ndarray of int64, shape (count, n)
     """
     order = np.asarray(order, dtype=np.int64)
-    if count < 2:
-        raise ValueError(f"count must be at least 2, got {count}")
+    check_integer("count", count, 2)
     lengths = np.linspace(0, len(order), count).round().astype(int)
     return np.stack([np.concatenate([order[:m][::-1], order[m:]]) for m in lengths])
 

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from reprise.runtime import generator
+from reprise.runtime import check_integer, generator
 from reprise.shuffling.flipflop import rate_table
 from reprise.shuffling.problems import Copies, FederatedSum, FiniteSum
 from reprise.shuffling.simulate import run_rounds
@@ -143,8 +143,7 @@ def measure(
     """
     if len(K) < 2:
         raise ValueError(f"K must hold at least 2 numbers of epochs, got {list(K)}")
-    if runs < 2:
-        raise ValueError(f"runs must be at least 2, got {runs}")
+    check_integer("runs", runs, 2)
     machines = 1 if way.method == "single" else workers
     shared = FederatedSum(Copies(problem, machines), machines)
     steps = [2.0 * np.log(problem.n * k**2) / (mu * problem.n * k) for k in K]

@@ -67,6 +67,8 @@ def enumerate_exact(
     }
     if not isinstance(scheme, str) or scheme not in outcomes:
         raise ValueError(f"scheme must be one of {', '.join(outcomes)}, got {scheme!r}")
+    if scheme == "synchronized" and N % M:
+        raise ValueError(f"workers must divide components to be synchronized, got {M}, {N}")
     if outcomes[scheme] > 2_000_000:
         raise ValueError(
             f"components must be few enough for 2,000,000 outcomes, got {outcomes[scheme]}"

@@ -8,12 +8,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reprise.runtime import check_generator, check_integer, is_integer
 from reprise.shuffling.problems import (
     FederatedSum,
     GluedSum,
     LogisticSum,
     RippledSum,
     balanced_signs,
+    class_signs,
     standardized,
 )
 
@@ -140,19 +142,18 @@ def logistic_problem(
     Raises
     ------
     ValueError
-        For an unknown split, other than two classes, too few rows, or ``l2`` not positive.
+        For an unknown split, labels that are not one a row, other than two classes (also among the
+        rows that are kept), too few rows, or ``l2`` not positive.
     """
     if split not in ("iid", "by_label"):
         raise ValueError(f"split must be 'iid' or 'by_label', got {split!r}")
     if not (math.isfinite(l2) and l2 > 0):
         raise ValueError(f"l2 must be positive and finite, got {l2}")
-    features, labels = np.asarray(X, dtype=np.float64), np.asarray(y)
-    classes = np.unique(labels)
-    if len(classes) != 2:
-        raise ValueError(f"y must hold two classes, got {classes[:5].tolist()}")
-    for name, value in (("workers", workers), ("multiple", multiple)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+    features = np.asarray(X, dtype=np.float64)
+    labels = class_signs("y", y, len(features))
+    workers = check_integer("workers", workers, 1)
+    multiple = check_integer("multiple", multiple, 1)
+    check_generator(rng=rng)
     block = workers * multiple
     if len(features) < block:
         raise ValueError(
@@ -160,8 +161,10 @@ def logistic_problem(
             f"got {workers} * {multiple}"
         )
     kept = rng.permutation(len(features))[: len(features) // block * block]
+    signs = labels[kept]
+    if abs(signs.sum()) == len(signs):
+        raise ValueError(f"y must hold two classes among the {len(kept)} rows that are kept")
     rows = standardized(features[kept])
-    signs = np.where(labels[kept] == classes[1], 1.0, -1.0)
     if split == "by_label":
         by_label = np.argsort(signs, kind="stable")
         rows, signs = rows[by_label], signs[by_label]
@@ -170,7 +173,6 @@ def logistic_problem(
 
 def _check_federation(workers: int, components: int) -> None:
     """The sizes that balanced noise needs."""
-    if workers < 1:
-        raise ValueError(f"workers must be at least 1, got {workers}")
-    if components < 2 or components % 2:
+    check_integer("workers", workers, 1)
+    if not is_integer(components) or components < 2 or components % 2:
         raise ValueError(f"components must be even and at least 2, got {components}")

@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reprise.runtime import check_integer
+
 Array = NDArray[np.float64]
 
 
@@ -39,8 +41,7 @@ def step_size(M: int, N: int, K: int, mu: float = 1.0, c: float = 2.0) -> float:
     The form is recalled; the logarithm's argument was not checked against the paper.
     """
     for name, value in (("M", M), ("N", N), ("K", K)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+        check_integer(name, value, 1)
     if M * N * K**2 < 2:
         raise ValueError(f"M N K^2 must be at least 2, got {M * N * K**2}")
     for name, value in (("mu", mu), ("c", c)):
@@ -110,8 +111,7 @@ def rate_terms(
     if method not in ("minibatch", "local"):
         raise ValueError(f"method must be 'minibatch' or 'local', got {method!r}")
     for name, value in (("M", M), ("N", N), ("B", B), ("K", K)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+        check_integer(name, value, 1)
     for name, value in (("nu", nu), ("tau", tau)):
         if not (math.isfinite(value) and value >= 0):
             raise ValueError(f"{name} must be finite and not negative, got {value}")
@@ -168,8 +168,7 @@ def crossover_batch(M: int, N: int, nu: float = 1.0, tau: float = 0.0) -> float:
         If M or N is below 1, nu is not positive or tau is negative.
     """
     for name, value in (("M", M), ("N", N)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+        check_integer(name, value, 1)
     if not (math.isfinite(nu) and nu > 0):
         raise ValueError(f"nu must be positive and finite, got {nu}")
     if not (math.isfinite(tau) and tau >= 0):

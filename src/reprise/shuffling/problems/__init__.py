@@ -17,6 +17,7 @@ from reprise.shuffling.problems.spaces import (
     LogisticSum,
     MeanEstimation,
     QuadraticSum,
+    class_signs,
     standardized,
 )
 
@@ -37,5 +38,6 @@ __all__ = [
     "TwoKinds",
     "all_gradients",
     "balanced_signs",
+    "class_signs",
     "standardized",
 ]

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reprise.runtime import check_integer
 from reprise.shuffling.problems.finite_sum import Array, FiniteSum, TwoKinds
 
 
@@ -26,8 +27,7 @@ class Copies:
     """
 
     def __init__(self, problem: FiniteSum, count: int) -> None:
-        if count < 1:
-            raise ValueError(f"count must be at least 1, got {count}")
+        check_integer("count", count, 1)
         self.problem, self.count = problem, count
         self.n, self.dim, self.minimizer = problem.n * count, problem.dim, problem.minimizer
 
@@ -85,8 +85,7 @@ class FederatedSum:
         arrangements: int = 1,
     ) -> None:
         for name, value in (("workers", workers), ("arrangements", arrangements)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
+            check_integer(name, value, 1)
         if problem.n % (workers * arrangements):
             raise ValueError(
                 f"workers * arrangements must divide the problem's components, "

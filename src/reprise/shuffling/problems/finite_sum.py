@@ -29,8 +29,18 @@ class FiniteSum(Protocol):
 
 
 def all_gradients(problem: FiniteSum, x: Array) -> Array:
-    """Gradients of all components at one point: float64 (d,) -> (n, d)."""
-    return problem.gradient(np.arange(problem.n), np.broadcast_to(x, (problem.n, problem.dim)))
+    """Gradients of all components at each point: float64 (..., d) -> (..., n, d).
+
+    Raises
+    ------
+    ValueError
+        If the last axis of ``x`` is not d.
+    """
+    x = np.asarray(x, dtype=np.float64)
+    if x.shape[-1:] != (problem.dim,):
+        raise ValueError(f"x must have shape (..., {problem.dim}), got {x.shape}")
+    points = np.repeat(x[..., None, :], problem.n, axis=-2)
+    return problem.gradient(np.broadcast_to(np.arange(problem.n), points.shape[:-1]), points)
 
 
 @dataclass(frozen=True)

@@ -174,6 +174,23 @@ class LogisticSum:
         )
 
 
+def class_signs(name: str, labels: ArrayLike, rows: int) -> Array:
+    """+1 for the larger of two labels, -1 for the other: array_like (rows,) -> float64 (rows,).
+
+    Raises
+    ------
+    ValueError
+        If ``labels`` are not one for each row, or other than two values; the message says ``name``.
+    """
+    array = np.asarray(labels)
+    if array.shape != (rows,):
+        raise ValueError(f"{name} must have shape ({rows},), one a row, got {array.shape}")
+    classes = np.unique(array)
+    if len(classes) != 2:
+        raise ValueError(f"{name} must hold two classes, got {classes[:5].tolist()}")
+    return np.where(array == classes[1], 1.0, -1.0)
+
+
 def standardized(features: ArrayLike) -> Array:
     """Features with mean 0 and variance 1, rows of mean length 1: float64 (n, d) -> (n, d)."""
     rows = np.asarray(features, dtype=np.float64)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reprise.runtime import check_integer
 from reprise.shuffling.closed_forms import log_step_size, mean_estimation_error
 from reprise.shuffling.orders import OrderName
 from reprise.shuffling.problems import (
@@ -215,8 +216,7 @@ def epoch_drift(
     ValueError
         If a parameter is outside its range.
     """
-    if runs < 2:
-        raise ValueError(f"runs must be at least 2, got {runs}")
+    check_integer("runs", runs, 2)
     problem = lower_bound_function(n, L)
     x = run_sgd(problem, order, epochs=1, step_size=eta, runs=runs, rng=rng).x[:, 0]
     mean = float(x.mean())
@@ -370,8 +370,7 @@ def exact_error(
     """
     if n > 12:
         raise ValueError(f"n must be at most 12 for enumeration, got {n}")
-    if K < 1:
-        raise ValueError(f"K must be at least 1, got {K}")
+    check_integer("K", K, 1)
     if not 0 < eta * max(L, 1.0) < 1:
         raise ValueError(f"eta must satisfy 0 < eta max(L, 1) < 1, got {eta}")
     problem = lower_bound_function(n, L)
