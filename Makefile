@@ -36,7 +36,8 @@ test: $(INSTALLED) ## lint, unit tests, smoke runs, references, mutants, site an
 	@echo "3/4 chapters at smoke, $(JOBS) at a time" && \
 		$(BIN)/reprise build --profile smoke --no-site --jobs $(JOBS)
 	@echo "4/4 references, mutants, site and browser" && \
-		$(BIN)/python -m pytest tests --ignore tests/unit -q -rs -n $(JOBS) --dist loadgroup
+		$(BIN)/python -m pytest tests --ignore tests/unit -q -rs -n $$(($(JOBS) + 1)) \
+			--dist loadgroup  # one more: the tests of pages mostly wait for the browser
 	@$(BIN)/reprise times
 
 unit: $(INSTALLED) ## the unit tests alone

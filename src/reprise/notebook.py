@@ -265,6 +265,7 @@ def as_svg(figure: MatplotlibFigure, salt: str, *, prefix: bool = False) -> str:
     text = re.sub(r'<g id="[^"]*"', "<g", text)  # the same ids in two figures of a page would clash
     text = re.sub(r' (d|x|y)="([^"]*)"', _rounded, text)
     text = re.sub(r"\s*\n\s*", " ", text).replace(plotting.INK, "currentColor")
+    text = text.replace("xlink:href", "href")  # SVG 2; a scatter has thousands
     # a style element would apply to the whole page, so its content moves to the root's attributes
     style = re.search(r"<style[^>]*>\s*\*\s*\{(.*?)\}\s*</style>", text)
     text = text.replace(style[0], "")
@@ -299,8 +300,8 @@ def labelled(drawing: str, alt: str) -> str:
 
 
 _MARKS = re.compile(
-    r'<use xlink:href="([^"]*)" x="[^"]*" y="[^"]*" style="([^"]*)"/>'
-    r'( <use xlink:href="\1" x="[^"]*" y="[^"]*" style="\2"/>){2,}'
+    r'<use href="([^"]*)" x="[^"]*" y="[^"]*" style="([^"]*)"/>'
+    r'( <use href="\1" x="[^"]*" y="[^"]*" style="\2"/>){2,}'
 )
 
 

@@ -313,7 +313,7 @@ def test_transforms_and_path_commands_are_untouched(tmp_path):
 def references_of(root):
     """The ids that a drawing's glyphs and its clip paths refer to."""
     texts = [text for element in root.iter() for text in element.attrib.values()]
-    glyphs = [e.get(f"{XLINK}href").removeprefix("#") for e in root.iter(f"{SVG}use")]
+    glyphs = [e.get("href").removeprefix("#") for e in root.iter(f"{SVG}use")]
     return glyphs, [name for text in texts for name in re.findall(r"url\(#([^)]*)\)", text)]
 
 
