@@ -208,8 +208,14 @@ def test_sequences_are_checked():
         net(torch.zeros(5, 3, dtype=torch.float64))
     with pytest.raises(ValueError, match=r"X must have dtype torch\.float64"):
         net(torch.zeros(4, 3))
+    with pytest.raises(ValueError, match=r"X must have dtype torch\.float64"):
+        net.loop(torch.zeros(4, 3), 0)
     with pytest.raises(ValueError, match="steps must be an integer"):
         net.loop(torch.zeros(4, 3, dtype=torch.float64), -1)
+
+
+def test_layers_may_come_from_a_generator():
+    assert len(LoopedTransformer(random_layer(4, 1, 5, seed) for seed in range(3)).layers) == 3
 
 
 def test_layers_must_fit_together():
@@ -513,6 +519,8 @@ def test_compiled_checks_its_input():
         evaluator.run(X, 5)
     with pytest.raises(ValueError, match="steps must be an integer"):
         evaluator.run(X[None], -1)
+    with pytest.raises(ValueError, match=r"states must be float64, got torch\.float32"):
+        evaluator.run(X[None].float(), 5)
 
 
 def test_runs_leave_their_input_alone():
@@ -554,6 +562,14 @@ def test_brackets_are_checked():
         temperature.temperature_threshold(
             SubleqMachine(16, 8), memories, programs, 5, low=3, high=2
         )
+
+
+def test_a_tolerance_below_the_spacing_of_floats_ends():
+    memories, programs = random_programs(6, 8, 8, 1)
+    found = temperature.temperature_threshold(
+        SubleqMachine(16, 8), memories, programs, 2, tolerance=1e-18, low=1.0, high=12.0
+    )
+    assert 1.0 < found <= 12.0
 
 
 # --- the player -----------------------------------------------------------------------------------

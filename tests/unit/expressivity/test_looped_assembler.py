@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from reprise.expressivity.looped import library
+from reprise.expressivity.looped import interpreter, library
 from reprise.expressivity.looped.assembler import assemble_subleq, disassemble_subleq
 from reprise.expressivity.looped.compiler import columns_for, compile_source
 from reprise.expressivity.looped.errors import AssemblyError
@@ -174,3 +174,13 @@ def test_multiply_is_that_of_the_repository():
 def test_inputs_are_checked(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize("limit", [0, 6, 7, 8, 100, 10**5])
+def test_a_run_with_breaks_is_one_without(limit, monkeypatch):
+    program = library.multiply(7, 9)
+    whole = run_subleq_to_end(program.memory, program.program, 8, limit=limit)
+    monkeypatch.setattr(interpreter, "WITHOUT_A_BREAK", 7)
+    parts = run_subleq_to_end(program.memory, program.program, 8, limit=limit)
+    np.testing.assert_array_equal(parts.memory, whole.memory)
+    assert (parts.pc, parts.steps, parts.halted) == (whole.pc, whole.steps, whole.halted)

@@ -255,6 +255,13 @@ def test_machines_that_cannot_be_are_refused(arguments, message):
         FleqMachine(**{"dim": 4, "blocks": 16} | arguments)
 
 
+@pytest.mark.parametrize("name", ["dead_zone", "gate"])
+@pytest.mark.parametrize("value", [float("nan"), 0.0, -1.0])
+def test_the_interpreter_refuses_limits_that_are_none(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be positive and finite, got"):
+        run_fleq(np.zeros((1, 2, 2)), [[0, 0, 0, 0, 0, 0]], steps=1, **{name: value})
+
+
 GOOD = [0, 0, 1, 1, 0, 0]
 
 

@@ -85,12 +85,14 @@ class CompiledMachine:
         Raises
         ------
         ValueError
-            If ``states`` has another shape, or ``steps`` is not an integer of at least 0.
+            If ``states`` has another shape or dtype, or ``steps`` is not an integer of at least 0.
         LostProgramError
             If a counter leaves the instructions.
         """
         check_integer("steps", steps, 0)
         expected = (self.machine.width, self.machine.columns)
+        if states.dtype != torch.float64:
+            raise ValueError(f"states must be float64, got {states.dtype}")
         if states.ndim != 3 or tuple(states.shape[1:]) != expected:
             raise ValueError(
                 f"states must have shape (P, {expected[0]}, {expected[1]}), "

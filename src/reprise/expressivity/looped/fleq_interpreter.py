@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-from reprise.expressivity.looped.checks import integers
+from reprise.expressivity.looped.checks import check_positive, integers
 from reprise.expressivity.looped.fleq import OPS, check_fleq
 from reprise.expressivity.looped.interpreter import LostProgramError
 from reprise.expressivity.looped.splines import spline_seed
@@ -96,6 +96,8 @@ def run_fleq(
     """
     words = np.array(words, dtype=np.float64)
     (program,) = integers(program=program)
+    check_positive("dead_zone", dead_zone)
+    check_positive("gate", gate)
     check_fleq(words, program, 0, words.shape[-1], gate)
     check_integer("steps", steps, 0)
     states, counters, halted = [words.copy()], [0], False

@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from reprise.expressivity.looped.checks import check_bits, check_subleq, integers
 from reprise.runtime import check_integer, njit
 
+WITHOUT_A_BREAK = 50_000_000  # steps, a fraction of a second
+
 
 class LostProgramError(ValueError):
     """A program's counter points to no instruction."""
@@ -124,7 +126,11 @@ def run_subleq_to_end(
     memory, program = _checked(memory, program, pc, bits)
     check_integer("limit", limit, 0)
     memory = memory.copy()
-    at, done, halted = _run(memory, program, pc, bits, limit)
+    at, done, halted = pc, 0, False
+    while done < limit and not halted and at < len(program):
+        # back to Python now and then, where a reader can interrupt
+        at, more, halted = _run(memory, program, at, bits, min(limit - done, WITHOUT_A_BREAK))
+        done += more
     _refuse_lost(at, done, len(program), done < limit and not halted)
     return SubleqEnd(memory, int(at), int(done), bool(halted))
 

@@ -175,6 +175,7 @@ class LoopedTransformer(nn.Module):
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         super().__init__()
+        layers = list(layers)
         if not layers:
             raise ValueError("layers must hold at least one layer, got none")
         widths = {layer.W1.shape[1] for layer in layers}
@@ -229,6 +230,7 @@ class LoopedTransformer(nn.Module):
             As `forward`, and if ``steps`` is not an integer of at least 0.
         """
         check_integer("steps", steps, 0)
+        self._check(X, lam)
         states = [X]
         for _ in range(steps):
             X = self(X, lam)

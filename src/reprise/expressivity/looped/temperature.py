@@ -136,8 +136,8 @@ def temperature_threshold(
             f"got {low}, {high}, {tolerance}"
         )
     truth = trace_all(memories, programs, machine.bits, steps)
-    while high - low > tolerance:
-        middle = (low + high) / 2
+    # a tolerance below the spacing of floats ends where no number lies between
+    while high - low > tolerance and low < (middle := (low + high) / 2) < high:
         if _agree(machine, memories, programs, truth, middle, stop_early=True).all():
             high = middle
         else:
