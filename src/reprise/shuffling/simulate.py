@@ -293,10 +293,10 @@ def _start(x0: ArrayLike | None, runs: int, dim: int) -> Array:
 
 def _epochs_to_record(record: Sequence[int] | None, epochs: int) -> NDArray[np.int64]:
     """Check the epochs to record: increasing, within 1..epochs."""
-    asked = np.asarray([] if record is None else record)
-    wanted = np.zeros(0, np.int64) if asked.size == 0 else asked
-    whole = np.issubdtype(wanted.dtype, np.integer)
-    if not whole or wanted.ndim != 1 or (np.diff(wanted) <= 0).any():
+    given = np.asarray([] if record is None else record)
+    wanted = given.astype(np.int64)  # unsigned ones would wrap in the difference
+    truncated = given.size and given.dtype.kind not in "iu"
+    if truncated or wanted.ndim != 1 or (np.diff(wanted) <= 0).any():
         raise ValueError(f"record must hold increasing epochs, got {record}")
     if wanted.size and not 1 <= wanted[0] <= wanted[-1] <= epochs:
         raise ValueError(f"record must lie in 1..{epochs}, got {wanted.tolist()}")

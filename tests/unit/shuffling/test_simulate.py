@@ -432,6 +432,9 @@ def test_a_step_a_run_equals_runs_with_that_step(problem):
 def test_history_equals_shorter_runs(problem):
     options = {"step_size": 0.1, "runs": 67, "x0": 0.4}
     long = sgd(problem, "random_reshuffling", epochs=7, record=[1, 4, 6], **options)
+    unsigned = np.array([1, 4, 6], np.uint64)
+    same = sgd(problem, "random_reshuffling", epochs=7, record=unsigned, **options)
+    np.testing.assert_array_equal(same.history, long.history)
     assert long.record.tolist() == [1, 4, 6]
     assert long.history.shape == (3, 67, 1)
     for kept, K in zip(long.history, (1, 4, 6), strict=True):
@@ -491,6 +494,8 @@ def test_start_is_left_alone():
         ({"record": [1, 4]}, "record must lie in 1..3, got [1, 4]"),
         ({"record": [2, 2]}, "record must hold increasing epochs, got [2, 2]"),
         ({"record": [3, 1]}, "record must hold increasing epochs, got [3, 1]"),
+        ({"record": [[]]}, "record must hold increasing epochs, got [[]]"),
+        ({"record": np.array([2, 1], np.uint64)}, "record must hold increasing epochs, got [2 1]"),
         ({"record": [1.7]}, "record must hold increasing epochs, got [1.7]"),
         ({"epochs": 2.5}, "epochs must be an integer of at least 1, got 2.5"),
         ({"runs": 2.5}, "runs must be an integer of at least 1, got 2.5"),
