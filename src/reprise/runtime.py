@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -99,6 +100,32 @@ def check_integer(name: str, value: Any, least: int) -> int:
     if not is_integer(value) or value < least:
         raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
     return int(value)
+
+
+def check_positive(name: str, value: float) -> float:
+    """Return ``value``, which must be positive and finite.
+
+    Raises
+    ------
+    ValueError
+        If it is not; the message names the parameter ``name``.
+    """
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{name} must be positive and finite, got {value!r}")
+    return float(value)
+
+
+def check_not_negative(name: str, value: float) -> float:
+    """Return ``value``, which must be finite and at least 0.
+
+    Raises
+    ------
+    ValueError
+        If it is not; the message names the parameter ``name``.
+    """
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{name} must be finite and not negative, got {value!r}")
+    return float(value)
 
 
 def check_generator(*, rng: Any) -> np.random.Generator:

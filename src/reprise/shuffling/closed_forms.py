@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from reprise.runtime import check_integer
+from reprise.runtime import check_integer, check_not_negative, check_positive
 from reprise.shuffling.orders import OrderName
 
 
@@ -37,8 +37,7 @@ def log_step_size(n: int, K: int, factor: float = 1.0, mu: float = 1.0) -> float
     if n * K < 2:
         raise ValueError(f"n * K must be at least 2, got {n * K}")
     for name, value in (("factor", factor), ("mu", mu)):
-        if not (math.isfinite(value) and value > 0):
-            raise ValueError(f"{name} must be positive and finite, got {value}")
+        check_positive(name, value)
     return factor * math.log(n * K) / (mu * n * K)
 
 
@@ -88,8 +87,7 @@ def mean_estimation_error(
     if not 0 < step_size < 2:
         raise ValueError(f"step_size must lie in (0, 2), got {step_size}")
     for name, value in (("sum_squares", sum_squares), ("initial_distance2", initial_distance2)):
-        if not (math.isfinite(value) and value >= 0):
-            raise ValueError(f"{name} must be finite and not negative, got {value}")
+        check_not_negative(name, value)
     eta = step_size
     if order == "with_replacement":
         q = (1 - eta) ** 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -39,19 +38,6 @@ def check_bits(bits: int) -> int:
     if not is_integer(bits) or not 2 <= bits <= 48:
         raise ValueError(f"bits must be an integer from 2 to 48, got {bits!r}")
     return int(bits)
-
-
-def check_positive(name: str, value: float) -> float:
-    """Return ``value``, which must be positive and finite.
-
-    Raises
-    ------
-    ValueError
-        If it is not; the message names the parameter ``name``.
-    """
-    if not (value > 0 and math.isfinite(value)):
-        raise ValueError(f"{name} must be positive and finite, got {value!r}")
-    return float(value)
 
 
 def check_subleq(

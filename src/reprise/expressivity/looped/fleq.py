@@ -25,7 +25,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from reprise.expressivity.looped.checks import check_positive, check_within, integers
+from reprise.expressivity.looped.checks import check_within, integers
 from reprise.expressivity.looped.gadgets import (
     Neurons,
     Terms,
@@ -40,7 +40,7 @@ from reprise.expressivity.looped.gadgets import (
 from reprise.expressivity.looped.network import Head, Layer, LoopedTransformer
 from reprise.expressivity.looped.products import product_head
 from reprise.expressivity.looped.splines import spline_points
-from reprise.runtime import check_integer, is_integer
+from reprise.runtime import check_integer, check_positive, is_integer
 
 OPS = ("ADD", "SUB", "NN", "TN", "NT", "HAD", "SIG", "RELU", "RECIP", "RSQRT")
 FIRST_BLOCK = 2  # block 0 is the scratchpad, the first column of block 1 is the empty one

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-from reprise.expressivity.looped.checks import check_positive, integers
+from reprise.expressivity.looped.checks import integers
 from reprise.expressivity.looped.fleq import OPS, check_fleq
 from reprise.expressivity.looped.interpreter import LostProgramError
 from reprise.expressivity.looped.splines import spline_seed
-from reprise.runtime import check_integer
+from reprise.runtime import check_integer, check_positive
 
 
 class AmbiguousFlagError(ValueError):

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reprise.expressivity.looped.checks import check_positive
 from reprise.expressivity.looped.fleq_assembler import FleqProgram, assemble_fleq
-from reprise.runtime import check_integer
+from reprise.runtime import check_integer, check_positive
 
 DIM = 8
 

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from reprise.expressivity.looped.checks import check_positive
 from reprise.expressivity.looped.gadgets import Terms, allocate, head
 from reprise.expressivity.looped.network import Head
+from reprise.runtime import check_positive
 
 
 def product_head(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reprise.runtime import check_integer
+from reprise.runtime import check_integer, check_positive
 
 Array = NDArray[np.float64]
 Permutations = NDArray[np.int64]
@@ -101,8 +101,7 @@ def fast_permutations(
     n, epochs = check_integer("n", n, 2), check_integer("epochs", epochs, 1)
     if not isinstance(x_star, float | int | np.number) or not math.isfinite(x_star):
         raise ValueError(f"x_star must be a finite number, got {x_star!r}")
-    if not (math.isfinite(step_size) and step_size > 0):
-        raise ValueError(f"step_size must be positive and finite, got {step_size}")
+    check_positive("step_size", step_size)
     everyone, at_star = np.arange(n), np.full(n, float(x_star))
     bend = _checked_curvature(hessian(everyone, at_star), step_size)
     slopes = gradient(everyone, at_star)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reprise.runtime import check_integer
+from reprise.runtime import check_integer, check_positive
 from reprise.shuffling.orders import Order
 from reprise.shuffling.problems import (
     LabelLogistic,
@@ -165,8 +165,7 @@ def spread_instance(n: int, curvature: float = 4.0) -> QuadraticSum:
         If n < 2 or the curvature is not positive.
     """
     check_integer("n", n, 2)
-    if not (math.isfinite(curvature) and curvature > 0):
-        raise ValueError(f"curvature must be positive and finite, got {curvature}")
+    check_positive("curvature", curvature)
     return QuadraticSum(1.0 + curvature * np.eye(n), np.eye(n) - 1.0 / n)
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reprise.runtime import check_generator, check_integer, is_integer
+from reprise.runtime import (
+    check_generator,
+    check_integer,
+    check_not_negative,
+    check_positive,
+    is_integer,
+)
 from reprise.shuffling.problems import (
     FederatedSum,
     GluedSum,
@@ -71,8 +76,7 @@ def kinked_problem(
     """
     _check_federation(workers, components)
     for name, value in (("noise", noise), ("heterogeneity", heterogeneity)):
-        if not (math.isfinite(value) and value >= 0):
-            raise ValueError(f"{name} must be finite and not negative, got {value}")
+        check_not_negative(name, value)
     if not 0 <= mixing <= 1:
         raise ValueError(f"mixing must lie in [0, 1], got {mixing}")
     if heterogeneity > 0 and workers % 2:
@@ -101,8 +105,7 @@ def pl_problem(workers: int, components: int, noise: float = 1.0) -> FederatedSu
         If components are odd or a number is outside its range.
     """
     _check_federation(workers, components)
-    if not (math.isfinite(noise) and noise >= 0):
-        raise ValueError(f"noise must be finite and not negative, got {noise}")
+    check_not_negative("noise", noise)
     return FederatedSum(RippledSum(noise * np.tile(balanced_signs(components), workers)), workers)
 
 
@@ -147,8 +150,7 @@ def logistic_problem(
     """
     if split not in ("iid", "by_label"):
         raise ValueError(f"split must be 'iid' or 'by_label', got {split!r}")
-    if not (math.isfinite(l2) and l2 > 0):
-        raise ValueError(f"l2 must be positive and finite, got {l2}")
+    check_positive("l2", l2)
     features = np.asarray(X, dtype=np.float64)
     labels = class_signs("y", y, len(features))
     workers = check_integer("workers", workers, 1)

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reprise.runtime import check_integer
+from reprise.runtime import check_integer, check_not_negative, check_positive
 
 Array = NDArray[np.float64]
 
@@ -45,8 +45,7 @@ def step_size(M: int, N: int, K: int, mu: float = 1.0, c: float = 2.0) -> float:
     if M * N * K**2 < 2:
         raise ValueError(f"M N K^2 must be at least 2, got {M * N * K**2}")
     for name, value in (("mu", mu), ("c", c)):
-        if not (math.isfinite(value) and value > 0):
-            raise ValueError(f"{name} must be positive and finite, got {value}")
+        check_positive(name, value)
     return c * math.log(M * N * K**2) / (mu * N * K)
 
 
@@ -113,8 +112,7 @@ def rate_terms(
     for name, value in (("M", M), ("N", N), ("B", B), ("K", K)):
         check_integer(name, value, 1)
     for name, value in (("nu", nu), ("tau", tau)):
-        if not (math.isfinite(value) and value >= 0):
-            raise ValueError(f"{name} must be finite and not negative, got {value}")
+        check_not_negative(name, value)
     match scheme:
         case "with_replacement":
             return RateTerms(nu**2 / (M * N * K), 0.0, 0.0)
@@ -152,8 +150,7 @@ def theory_rate(
         As for `rate_terms`, and if L or mu is not positive.
     """
     for name, value in (("L", L), ("mu", mu)):
-        if not (math.isfinite(value) and value > 0):
-            raise ValueError(f"{name} must be positive and finite, got {value}")
+        check_positive(name, value)
     return L**2 / mu**3 * rate_terms(method, scheme, M, N, B, K, nu, tau).total
 
 
@@ -169,10 +166,8 @@ def crossover_batch(M: int, N: int, nu: float = 1.0, tau: float = 0.0) -> float:
     """
     for name, value in (("M", M), ("N", N)):
         check_integer(name, value, 1)
-    if not (math.isfinite(nu) and nu > 0):
-        raise ValueError(f"nu must be positive and finite, got {nu}")
-    if not (math.isfinite(tau) and tau >= 0):
-        raise ValueError(f"tau must be finite and not negative, got {tau}")
+    check_positive("nu", nu)
+    check_not_negative("tau", tau)
     if tau == 0:
         return N / M
     root = math.sqrt(nu**4 + 4 * tau**2 * nu**2 * N / M)
@@ -257,8 +252,7 @@ def epoch_time(N: int, B: ArrayLike, latency: float, cost: float = 1.0) -> Array
     """
     rounds = np.asarray(B, dtype=float)
     for name, value in (("latency", latency), ("cost", cost)):
-        if not (math.isfinite(value) and value >= 0):
-            raise ValueError(f"{name} must be finite and not negative, got {value}")
+        check_not_negative(name, value)
     if N < 1 or not (rounds >= 1).all():
         raise ValueError(f"N and B must be at least 1, got {N} and {B}")
     return N / rounds * latency + N * cost

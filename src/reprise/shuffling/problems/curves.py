@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reprise.runtime import check_not_negative, check_positive
 from reprise.shuffling.problems.finite_sum import Array, TwoKinds, all_gradients, finite
 
 
@@ -67,9 +68,8 @@ class GluedSum:
             ("curvature_right", curvature_right),
             ("curvature_left", curvature_left),
         ):
-            if not (np.isfinite(value) and value > 0):
-                raise ValueError(f"{name} must be positive and finite, got {value}")
-        _not_negative("glue_width", glue_width)
+            check_positive(name, value)
+        check_not_negative("glue_width", glue_width)
         self.curvature_right = float(curvature_right)
         self.curvature_left = float(curvature_left)
         self.glue_width = float(glue_width)
@@ -92,7 +92,7 @@ class GluedSum:
         ValueError
             Also if n is odd or below 2, or the noise is negative.
         """
-        _not_negative("noise", noise)
+        check_not_negative("noise", noise)
         offsets = noise * balanced_signs(n)
         return cls(offsets, curvature_right, curvature_left, glue_width=glue_width)
 
@@ -214,11 +214,6 @@ def _centred(offsets: ArrayLike) -> Array:
     if abs(array.sum()) > 1e-9 * max(1.0, np.abs(array).sum()):
         raise ValueError(f"offsets must have mean 0, got {array.mean()}")
     return array
-
-
-def _not_negative(name: str, value: float) -> None:
-    if not (np.isfinite(value) and value >= 0):
-        raise ValueError(f"{name} must be finite and not negative, got {value}")
 
 
 def _two_kinds(offsets: Array, left: Array, right: Array, **how: object) -> TwoKinds | None:

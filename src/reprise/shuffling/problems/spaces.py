@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reprise.runtime import check_not_negative
 from reprise.shuffling.problems.finite_sum import Array, TwoKinds, all_gradients, finite
 
 
@@ -128,9 +129,7 @@ class LogisticSum:
             raise ValueError(f"labels must have shape ({self.n},), got {self.labels.shape}")
         if not np.isin(self.labels, (-1.0, 1.0)).all():
             raise ValueError(f"labels must be -1 or +1, got {np.unique(self.labels)[:5]}")
-        if not (np.isfinite(l2) and l2 >= 0):
-            raise ValueError(f"l2 must be finite and not negative, got {l2}")
-        self.l2 = float(l2)
+        self.l2 = check_not_negative("l2", l2)
 
     def value(self, x: Array) -> Array:
         """F(x): float64 (..., d) -> (...)."""
