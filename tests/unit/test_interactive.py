@@ -3,13 +3,11 @@
 import json
 import re
 import xml.etree.ElementTree as ET
-from html.parser import HTMLParser
 
-import matplotlib
 import matplotlib.pyplot as plt
 import pytest
+from markup import Tags
 
-from reprise import plotting
 from reprise.interactive import HERE, Slider, player, widget
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -18,27 +16,7 @@ SLIDERS = [Slider("scale", "scale of <i>", -2, 2, 0.25, 1), Slider("shift", "", 
 WORST = ["RMS error", "k < 5", "Adam's step", "a\\b", "</script><b>", '" onload="x']
 
 
-@pytest.fixture(autouse=True)
-def style():
-    with matplotlib.rc_context():
-        plotting.use_style()
-        yield
-    plt.close("all")
-
-
-class Tags(HTMLParser):
-    """All start tags of a markup with their attributes."""
-
-    def __init__(self, markup):
-        super().__init__()
-        self.found = []
-        self.feed(markup)
-
-    def handle_starttag(self, tag, attributes):
-        self.found.append((tag, dict(attributes)))
-
-    def of(self, tag):
-        return [attributes for name, attributes in self.found if name == tag]
+pytestmark = pytest.mark.usefixtures("style")
 
 
 def neuron(**options):

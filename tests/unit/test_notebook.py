@@ -5,7 +5,6 @@ import os
 import re
 import xml.etree.ElementTree as ET
 from collections import Counter
-from html.parser import HTMLParser
 from pathlib import Path
 
 import matplotlib
@@ -14,6 +13,7 @@ import myst_nb
 import nbformat
 import numpy as np
 import pytest
+from markup import Tags
 from nbclient import NotebookClient
 
 import reprise
@@ -36,12 +36,7 @@ NAMESPACES = {SVG.strip("{}"), XLINK.strip("{}")}
 WORDS = {"caption": "a caption", "alt": "a line"}
 
 
-@pytest.fixture(autouse=True)
-def style():
-    with matplotlib.rc_context():
-        plotting.use_style()
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("style")
 
 
 def drawn(shift=0.0):
@@ -81,21 +76,6 @@ def elements(markup):
 
 def ids_of(drawing):
     return [element.get("id") for element in drawing.iter() if element.get("id")]
-
-
-class Tags(HTMLParser):
-    """All start tags of a markup with their attributes."""
-
-    def __init__(self, markup):
-        super().__init__()
-        self.found = []
-        self.feed(markup)
-
-    def handle_starttag(self, tag, attributes):
-        self.found.append((tag, dict(attributes)))
-
-    def of(self, tag, **wanted):
-        return [a for t, a in self.found if t == tag and wanted.items() <= a.items()]
 
 
 # Parameters.

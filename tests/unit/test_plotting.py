@@ -17,12 +17,7 @@ from reprise.plotting import COLORS, INK, MARKERS
 PAGES = {"light": "#ffffff", "dark": "#121212"}
 
 
-@pytest.fixture(autouse=True)
-def style():
-    with matplotlib.rc_context():
-        plotting.use_style()
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("style")
 
 
 @pytest.fixture
