@@ -91,8 +91,7 @@ def build(root: Path, options: argparse.Namespace) -> None:
 
 def notebook(root: Path, options: argparse.Namespace) -> None:
     """Write chapters as plain .ipynb without outputs, for Jupyter, papermill and linters."""
-    wanted = [book.chapter(root, id) for id in options.chapters] or book.notebooks(root)
-    for chapter in wanted:
+    for chapter in _wanted(root, options):
         out = root / "_build" / "notebooks" / f"{chapter.id}.ipynb"
         with atomic_write(out) as file:
             nbformat.write(chapter.notebook(), file)
@@ -101,7 +100,7 @@ def notebook(root: Path, options: argparse.Namespace) -> None:
 
 def reference(root: Path, options: argparse.Namespace) -> None:
     """Run chapters at smoke and store the runs as what nbval compares with."""
-    wanted = [book.chapter(root, id) for id in options.chapters] or book.notebooks(root)
+    wanted = _wanted(root, options)
     running.run_all(wanted, "smoke", jobs=options.jobs)
     for chapter in wanted:
         say(f"wrote {references.write_reference(chapter).relative_to(root)}")
@@ -129,7 +128,7 @@ def new(root: Path, options: argparse.Namespace) -> None:
 
 def knobs(root: Path, options: argparse.Namespace) -> None:
     """Write the parameter cells of chapters anew, from what their packages declare."""
-    for chapter in [book.chapter(root, id) for id in options.chapters] or book.notebooks(root):
+    for chapter in _wanted(root, options):
         scaffold.write_parameter_cell(chapter)
 
 
@@ -215,6 +214,11 @@ def _parser() -> argparse.ArgumentParser:
     pinned.add_argument("chapters", nargs="*", help="default: all")
     pinned.add_argument("--jobs", type=_positive, default=2)
     return parser
+
+
+def _wanted(root: Path, options: argparse.Namespace) -> list[Chapter]:
+    """The chapters that were named, or all pages."""
+    return [book.chapter(root, id) for id in options.chapters] or book.notebooks(root)
 
 
 def _positive(text: str) -> int:
