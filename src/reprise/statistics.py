@@ -108,6 +108,11 @@ def fit_rate(
     return RateFit(slope, intercept, low, high, r2)
 
 
+def slope(x: ArrayLike, y: ArrayLike) -> float:
+    """Least-squares slope of y on x: array_like (points,), (points,)."""
+    return float(np.polyfit(x, y, 1)[0])
+
+
 def log_slope(x: ArrayLike, err: ArrayLike) -> NDArray[np.float64]:
     """Least-squares slope of ``log(err)`` on ``log(x)``, for many rows of errors at once.
 

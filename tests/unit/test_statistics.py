@@ -15,6 +15,7 @@ from reprise.statistics import (
     estimate,
     fit_rate,
     log_slope,
+    slope,
     wilson_interval,
 )
 
@@ -187,6 +188,12 @@ def test_log_slope_is_that_of_a_straight_line_fit(seed, points):
     )
     slopes = np.polyfit(np.log(x), np.log(err).T, 1)[0]
     np.testing.assert_allclose(log_slope(x, err), slopes, rtol=1e-8, atol=1e-10)
+
+
+def test_slope_is_that_of_the_nearest_line():
+    x = np.array([0.0, 1.0, 2.0, 5.0])
+    assert slope(x, 3 - 2 * x) == pytest.approx(-2, abs=1e-12)
+    assert slope([0, 1, 2], [0, 2, 1]) == pytest.approx(0.5, abs=1e-12)
 
 
 def test_log_slope_of_an_error_that_is_not_positive_is_nan():

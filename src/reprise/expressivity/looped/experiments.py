@@ -238,11 +238,6 @@ def different_ends(sources: Sequence[tuple[str, int]], limit: int = MOST_STEPS) 
     return different
 
 
-def slope(x: Sequence[float], y: Sequence[float]) -> float:
-    """Least-squares slope of y over x."""
-    return float(np.polyfit(x, y, 1)[0])
-
-
 def dense_against_compiled(
     machine: SubleqMachine | FleqMachine, states: Sequence[Tensor], inexact: str | None = None
 ) -> tuple[int, float]:
